@@ -148,7 +148,7 @@ type User struct {
 // Credential binds something that proves who one is to a user.
 type Credential struct {
 	ID        string          `json:"id"`
-	Kind      string          `json:"kind"` // "password"
+	Kind      string          `json:"kind"`          // "password"
 	Hash      string          `json:"hash,omitzero"` // PHC string or modular crypt format
 	CreatedAt time.Time       `json:"created_at,omitzero"`
 	ChangedAt time.Time       `json:"changed_at,omitzero"`
@@ -200,12 +200,12 @@ type Challenge struct {
 
 // Event is a line of the audit log. It is never changed.
 type Event struct {
-	ID        string    // UUID, version 7: ids sort by time
+	ID        string // UUID, version 7: ids sort by time
 	At        time.Time
-	Kind      string    // "login", "session_terminated", …
-	Outcome   string    // "ok" or the code of the refusal
-	UserID    string    // whom it is about, or empty
-	ActorID   string    // who did it, if somebody else: a user id or "operator"
+	Kind      string // "login", "session_terminated", …
+	Outcome   string // "ok" or the code of the refusal
+	UserID    string // whom it is about, or empty
+	ActorID   string // who did it, if somebody else: a user id or "operator"
 	SessionID string
 	Address   string
 	UserAgent string
