@@ -1,0 +1,46 @@
+package gatehouse
+
+import "context"
+
+// Client says from where a request came. It is written into events and
+// sessions, and decides nothing.
+type Client struct {
+	Address   string // IP address of the client, without a port
+	UserAgent string
+	Ref       string // reference of the request, for the log
+	Actor     string // who acts on a user from outside: "operator"; empty: the user
+}
+
+type clientKey struct{}
+
+// WithClient attaches c to ctx for all that is done with it.
+func WithClient(ctx context.Context, c Client) context.Context {
+	const most = 512 // bytes of a User-Agent that are kept
+	if len(c.UserAgent) > most {
+		c.UserAgent = c.UserAgent[:most]
+	}
+	c.UserAgent = printable(c.UserAgent)
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+func clientOf(ctx context.Context) Client {
+	c, _ := ctx.Value(clientKey{}).(Client)
+	return c
+}
+
+// printable keeps the printable ASCII of s, so that what a client sends can
+// neither break a line of a log nor be invalid text in a database.
+func printable(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			b := []byte(s[:i])
+			for ; i < len(s); i++ {
+				if s[i] >= ' ' && s[i] <= '~' {
+					b = append(b, s[i])
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

@@ -1,0 +1,45 @@
+// Package gatehouse is an authentication system: people register, log in, stay
+// logged in, prove themselves again where it matters, and log out. It makes
+// every decision and does no input or output of its own: records are kept by a
+// [Store], and package web speaks HTTP.
+//
+// # Vocabulary
+//
+// A user logs in with an identifier (an email address) and shows a credential
+// (a password). Every way of logging in ends in a session, which has one access
+// token of minutes and one refresh token of days. A refresh token is rotated
+// each time it is used. A session ends when it is terminated, when it was not
+// refreshed for the inactivity timeout, at its maximum lifetime, or when the
+// epoch of its user moves on: a new password, a disabled user.
+//
+// # Sessions
+//
+// A session is one record and holds no token. A refresh token is the id of its
+// session, a generation and a MAC over both, so the successor of a generation
+// is the same bytes for everybody who may still ask for it:
+//
+//	presented generation    answer
+//	current                 rotate, and answer with the next one
+//	current-1, in the grace answer with the current one: somebody raced, or an
+//	                        answer got lost
+//	anything older          the token was stolen: the session ends (RFC 9700, 4.14)
+//
+// # Freshness
+//
+// What was decided in this process holds in it at once. What another process
+// decided on the same store holds here within a second: no record is believed
+// for longer without being read again.
+//
+// # A program
+//
+// See the examples folder for whole programs. In short:
+//
+//	store, err := sqlite.Open("app.db", sqlite.Options{})
+//	…
+//	auth, err := gatehouse.New(gatehouse.Config{Store: store, Secret: secret})
+//	…
+//	front, err := web.New(web.Config{Gatehouse: auth})
+//	…
+//	mux.Handle("/", front.Handler())
+//	mux.Handle("/reports/", front.Require(reports))
+package gatehouse

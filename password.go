@@ -1,0 +1,357 @@
+package gatehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/gatehouse-auth/gatehouse/internal/hashing"
+)
+
+const (
+	kindPassword = "password" // of a credential
+	methodPwd    = "pwd"      // amr (RFC 8176)
+	maxPassword  = 256        // characters
+)
+
+// Registration is what somebody says to become a user.
+type Registration struct {
+	Name     string // optional
+	Email    string
+	Password string
+}
+
+// Register makes a user who can log in with a password. Invalid names the field
+// that cannot be accepted; Conflict if the address is taken, in whichever
+// spelling.
+func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error) {
+	u, err := g.addUser(ctx, in)
+	if errors.Is(err, errUserExists) {
+		return nil, g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return u, g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()
+}
+
+// addUser checks everything before it hashes, and hashes before it writes.
+func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...string) (*User, error) {
+	switch {
+	case in.Email == "":
+		return nil, missing("email")
+	case in.Password == "":
+		return nil, missing("password")
+	}
+	email, err := ParseEmail(in.Email)
+	if err != nil {
+		return nil, err
+	}
+	name, err := checkName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	password, err := g.checkNewPassword("password", in.Password)
+	if err != nil {
+		return nil, err
+	}
+	u, err := newUser(email, name)
+	if err != nil {
+		return nil, err
+	}
+	u.Roles = roles
+	hash, err := g.hashes.Hash(ctx, password)
+	if err != nil {
+		return nil, hashFault(err)
+	}
+	if err := u.setPassword(hash); err != nil {
+		return nil, err
+	}
+	return u, g.createUser(ctx, u)
+}
+
+// PasswordLogin is what somebody says to log in with a password.
+type PasswordLogin struct {
+	Email    string
+	Password string
+	// Former is the refresh token that the browser still holds, if any; its
+	// session ends when the login succeeds.
+	Former string
+}
+
+// Login begins a session for whoever shows the password. Unauthenticated, in
+// the same words and after the same work, whether there is no such user, the
+// user has no password or is disabled, or the password is wrong.
+func (g *Gatehouse) Login(ctx context.Context, in PasswordLogin) (*Login, error) {
+	switch {
+	case in.Email == "":
+		return nil, missing("email")
+	case in.Password == "":
+		return nil, missing("password")
+	}
+	email, err := ParseEmail(in.Email)
+	if err != nil {
+		return nil, err
+	}
+	password, err := readPassword("password", in.Password)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.store.UserByEmail(ctx, email.Key)
+	if errors.Is(err, ErrNotFound) {
+		u, err = &User{}, nil // nobody, whose password is always wrong
+	}
+	if err != nil {
+		return nil, storeFault("user by email", err)
+	}
+	u, err = g.checkPassword(ctx, u, password)
+	if errors.Is(err, errWrongPassword) {
+		return nil, g.refuse(ctx, Event{Kind: EventLogin, UserID: u.ID}, errInvalidCredentials)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.finish(ctx, u, in.Former, methodPwd)
+}
+
+// checkPassword is nil if the password is the user's, and errWrongPassword
+// otherwise. It is the one place where a password is checked. A user without a
+// password costs as much as one with one. A hash of another kind or other
+// parameters is replaced on the way; the user is returned as it is now.
+func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte) (*User, error) {
+	c := u.credential(kindPassword)
+	if c == nil {
+		if err := g.hashes.Waste(ctx, password); err != nil {
+			return u, hashFault(err)
+		}
+		return u, errWrongPassword
+	}
+	ok, rehash, err := g.hashes.Verify(ctx, c.Hash, password)
+	if err != nil {
+		return u, hashFault(err)
+	}
+	if !ok {
+		return u, errWrongPassword
+	}
+	if rehash && u.Enabled() {
+		return g.rehash(ctx, u, c.Hash, password)
+	}
+	return u, nil
+}
+
+// rehash stores the password that was just shown with the parameters of today.
+// The epoch stays: it is the same password, and nobody is logged out.
+func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []byte) (*User, error) {
+	hash, err := g.hashes.Hash(ctx, password)
+	if err != nil {
+		return u, hashFault(err)
+	}
+	updated, err := g.updateUser(ctx, u.ID, func(u *User) error {
+		c := u.credential(kindPassword)
+		if c == nil || c.Hash != old {
+			return errUnchanged // changed meanwhile: that password is newer than ours
+		}
+		c.Hash = hash
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return u, nil // its epoch is that of the old password, so the session will be void
+	}
+	if err != nil {
+		return u, err
+	}
+	return updated, g.record(ctx, Event{Kind: EventPasswordRehashed, UserID: u.ID})()
+}
+
+// Reauthenticate lets the user at hand show the password again: the session
+// counts as authenticated just now, and its refresh token is rotated (ASVS
+// 7.2.4). Forbidden if the password is wrong.
+func (g *Gatehouse) Reauthenticate(ctx context.Context, l *Login, password string) (*Login, error) {
+	if password == "" {
+		return nil, missing("password")
+	}
+	u, err := g.confirm(ctx, l, EventReauthenticate, "password", password)
+	if err != nil {
+		return nil, err
+	}
+	s, err := g.updateSession(ctx, l.Session.ID, func(s *Session) error {
+		t := now()
+		if !s.live(u, t) {
+			return errInvalidToken
+		}
+		s.AuthenticatedAt = t
+		s.Generation++
+		s.RotatedAt = t
+		g.extend(s, t)
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, errInvalidToken
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := g.record(ctx, Event{Kind: EventReauthenticate, UserID: u.ID, SessionID: s.ID})(); err != nil {
+		return nil, err
+	}
+	return g.grant(u, s)
+}
+
+// ChangePassword replaces the password of the user at hand, who shows the
+// current one. Every session of before ends; the caller gets a new one.
+// Forbidden if the current password is wrong, Invalid if the new one cannot be
+// accepted.
+func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, replacement string) (*Login, error) {
+	switch {
+	case current == "":
+		return nil, missing("current_password")
+	case replacement == "":
+		return nil, missing("new_password")
+	}
+	fresh, err := g.checkNewPassword("new_password", replacement)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.confirm(ctx, l, EventPasswordChanged, "current_password", current)
+	if err != nil {
+		return nil, err
+	}
+	if old, _ := readPassword("current_password", current); string(old) == string(fresh) {
+		return nil, &Error{Kind: Invalid, Code: "same_password", Field: "new_password", Text: "The new password is the one you have."}
+	}
+	hash, err := g.hashes.Hash(ctx, fresh)
+	if err != nil {
+		return nil, hashFault(err)
+	}
+	shown := u.Epoch
+	// The new epoch and the new password are one write, so there is no moment
+	// in which the password is new and an old session still works. If we stop
+	// after it, the user logs in with the new password.
+	u, err = g.updateUser(ctx, u.ID, func(u *User) error {
+		if u.Epoch != shown {
+			return errInvalidToken // somebody else changed it first, and ended this session with it
+		}
+		return u.replacePassword(hash)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := g.record(ctx, Event{Kind: EventPasswordChanged, UserID: u.ID})(); err != nil {
+		return nil, err
+	}
+	return g.finish(ctx, u, "", methodPwd)
+}
+
+// confirm checks the password of a user who is logged in already. A wrong one is
+// on record under the act that it was for.
+func (g *Gatehouse) confirm(ctx context.Context, l *Login, act, field, password string) (*User, error) {
+	p, err := readPassword(field, password)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.User(ctx, l.User.ID)
+	if errors.Is(err, NotFound) {
+		return nil, errInvalidToken
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !l.Session.live(u, now()) {
+		return nil, errInvalidToken
+	}
+	u, err = g.checkPassword(ctx, u, p)
+	if errors.Is(err, errWrongPassword) {
+		return nil, g.refuse(ctx, Event{Kind: act, UserID: u.ID, SessionID: l.Session.ID},
+			&Error{Kind: Forbidden, Code: "wrong_password", Field: field, Text: "That is not your password."})
+	}
+	return u, err
+}
+
+// setPassword gives a user the first password.
+func (u *User) setPassword(hash string) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("credential id: %w", err)
+	}
+	t := now()
+	u.Credentials = append(u.Credentials, Credential{ID: id.String(), Kind: kindPassword, Hash: hash, CreatedAt: t, ChangedAt: t})
+	return nil
+}
+
+// replacePassword changes the password and voids everything granted before.
+func (u *User) replacePassword(hash string) error {
+	u.Epoch++
+	c := u.credential(kindPassword)
+	if c == nil {
+		return u.setPassword(hash)
+	}
+	c.Hash, c.ChangedAt = hash, now()
+	return nil
+}
+
+// checkNewPassword is the form in which a new password is hashed. There are no
+// rules of composition (ASVS 6.2.5).
+func (g *Gatehouse) checkNewPassword(field, password string) ([]byte, error) {
+	p, err := readPassword(field, password)
+	if err != nil {
+		return nil, err
+	}
+	if n := utf8.RuneCount(p); n < g.cfg.PasswordMinLength {
+		return nil, &Error{
+			Kind: Invalid, Code: "password_too_short", Field: field,
+			Text: fmt.Sprintf("The password needs at least %d characters.", g.cfg.PasswordMinLength),
+		}
+	}
+	return p, nil
+}
+
+// PasswordMinLength is the least number of characters of a new password.
+func (g *Gatehouse) PasswordMinLength() int { return g.cfg.PasswordMinLength }
+
+// readPassword is a password as it is hashed: whole, as received, but for the
+// normal form that different keyboards write differently (NFC, NIST SP 800-63B-4
+// 3.1.1.2). One code point is one character.
+func readPassword(field, password string) ([]byte, error) {
+	if !utf8.ValidString(password) {
+		return nil, &Error{Kind: Invalid, Code: "password_invalid", Field: field, Text: "The password is not valid text."}
+	}
+	tooLong := &Error{Kind: Invalid, Code: "password_too_long", Field: field, Text: "The password is longer than 256 characters."}
+	if len(password) > 16*maxPassword {
+		return nil, tooLong // before any work is done on it
+	}
+	p := norm.NFC.Bytes([]byte(password))
+	if utf8.RuneCount(p) > maxPassword {
+		return nil, tooLong
+	}
+	return p, nil
+}
+
+func missing(field string) *Error {
+	return &Error{Kind: Invalid, Code: "missing_fields", Field: field, Text: "Missing fields"}
+}
+
+// hashFault says what it means when a password could not be hashed: not that it
+// is wrong.
+func hashFault(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	wait := time.Second
+	if busy, ok := errors.AsType[*hashing.BusyError](err); ok {
+		wait = max(wait, busy.RetryAfter)
+	} else if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, hashing.ErrClosed) {
+		return fmt.Errorf("hash: %w", err)
+	}
+	return &Error{
+		Kind: Unavailable, Code: "busy", Text: "There is more to do than can be done at the moment. Try again shortly.",
+		RetryAfter: wait, Err: err,
+	}
+}
+
+// errWrongPassword never leaves the core.
+var errWrongPassword = errors.New("wrong password")

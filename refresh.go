@@ -1,0 +1,136 @@
+package gatehouse
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Refresh rotates the refresh token of a session, or answers with the current
+// one if somebody raced; see the package comment. Unauthenticated if the token
+// is no good, if it was used before, or if its session has ended. When the
+// store cannot answer, that is Unavailable and the token stays good.
+func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, error) {
+	if refreshToken == "" {
+		return nil, errNoRefreshToken
+	}
+	sid, presented, ok := g.openRefreshToken(refreshToken)
+	if !ok {
+		return nil, errInvalidRefreshToken
+	}
+	// What was read lately may be old. That is good enough to rotate on, since
+	// the save compares versions, but for nothing else.
+	s, err := g.readSession(ctx, sid)
+	if err == nil && s.Generation != presented {
+		s, err = g.freshSession(ctx, sid)
+	}
+	for range maxRaces {
+		if errors.Is(err, ErrNotFound) {
+			return nil, errInvalidRefreshToken
+		}
+		if err != nil {
+			return nil, err
+		}
+		u, err2 := g.readUser(ctx, s.UserID)
+		if errors.Is(err2, NotFound) {
+			return nil, errInvalidRefreshToken
+		}
+		if err2 != nil {
+			return nil, err2
+		}
+		t := now()
+		if !s.live(u, t) {
+			return nil, errInvalidRefreshToken
+		}
+		switch {
+		case presented == s.Generation:
+			mark, at := g.sessions.Mark(sid), monotonic()
+			next := *s // what was read may be shared
+			next.Generation++
+			next.RotatedAt = t
+			if c := clientOf(ctx); c.Address != "" {
+				next.Address, next.UserAgent = c.Address, c.UserAgent
+			}
+			g.extend(&next, t)
+			err = g.store.SaveSession(ctx, &next)
+			if errors.Is(err, ErrStale) {
+				s, err = g.freshSession(ctx, sid) // somebody was faster
+				continue
+			}
+			if err != nil {
+				g.sessions.Delete(sid)
+				return nil, storeFault("rotate", err)
+			}
+			remembered := next
+			g.sessions.PutSince(sid, read[Session]{&remembered, at}, mark)
+			return g.grant(u, &next)
+		case presented == s.Generation-1 && t.Sub(s.RotatedAt) <= g.cfg.RotationGrace:
+			current := *s
+			return g.grant(u, &current)
+		default:
+			// Older, too late, or of a generation that this store has never
+			// reached (it was restored from a backup): whoever holds it, two
+			// hold tokens of this session, and it ends.
+			if err := g.terminate(ctx, sid, "reused"); err != nil {
+				return nil, err
+			}
+			return nil, errInvalidRefreshToken
+		}
+	}
+	return nil, storeFault("rotate", fmt.Errorf("%w: %w after %d tries", ErrUnavailable, ErrStale, maxRaces))
+}
+
+// freshSession reads a session past what is remembered.
+func (g *Gatehouse) freshSession(ctx context.Context, id string) (*Session, error) {
+	g.sessions.Delete(id)
+	return g.readSession(ctx, id)
+}
+
+// A refresh token is 56 bytes in base64url: the session's UUID, the generation,
+// and an HMAC-SHA256 over both.
+const (
+	refreshBody  = 16 + 8
+	refreshBytes = refreshBody + sha256.Size
+)
+
+func (g *Gatehouse) refreshToken(sid string, generation int64) string {
+	var b [refreshBytes]byte
+	id := uuid.MustParse(sid) // we made it
+	copy(b[:], id[:])
+	binary.BigEndian.PutUint64(b[16:], uint64(generation))
+	mac := hmac.New(sha256.New, g.refreshKeys[0])
+	mac.Write(b[:refreshBody])
+	mac.Sum(b[:refreshBody])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// openRefreshToken says which session and generation a token of ours is for.
+func (g *Gatehouse) openRefreshToken(token string) (sid string, generation int64, ok bool) {
+	if len(token) != base64.RawURLEncoding.EncodedLen(refreshBytes) {
+		return "", 0, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) != refreshBytes {
+		return "", 0, false // a line break inside is skipped by the decoder
+	}
+	for _, key := range g.refreshKeys {
+		mac := hmac.New(sha256.New, key)
+		mac.Write(b[:refreshBody])
+		if hmac.Equal(mac.Sum(nil), b[refreshBody:]) {
+			id := uuid.UUID(b[:16])
+			return id.String(), int64(binary.BigEndian.Uint64(b[16:refreshBody])), true
+		}
+	}
+	return "", 0, false
+}
+
+var (
+	errNoRefreshToken      = &Error{Kind: Unauthenticated, Code: "no_refresh_token", Text: "No refresh token"}
+	errInvalidRefreshToken = &Error{Kind: Unauthenticated, Code: "invalid_refresh_token", Text: "Invalid refresh token"}
+)
