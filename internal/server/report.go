@@ -1,0 +1,86 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// Entry is a setting in force, for people and programs to read.
+type Entry struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // [hidden] for a secret
+	From  string `json:"from"`
+}
+
+// Report lists the settings in force, in the order of the reference.
+func (l *Loaded) Report() []Entry {
+	list := make([]Entry, 0, len(table))
+	for _, s := range table {
+		e := Entry{Name: s.key(), Value: s.format(&l.Settings), From: l.From(s.name).String()}
+		switch {
+		case s.name == "mode" && e.From == "default":
+			e.From = "default, " + l.whyMode()
+		case s.name == "database" && e.Value == "":
+			e.Value = "sqlite:" + l.Settings.DatabaseFile()
+		case s.name == "database" && !strings.HasPrefix(e.Value, "sqlite:"):
+			e.Value = "[hidden]" // may hold a password
+		case s.name == "secret" && e.Value == "":
+			e.Value = "[made at first start, in " + l.Settings.keptSecretFile() + "]"
+			if _, err := os.Stat(l.Settings.keptSecretFile()); err == nil {
+				e.Value = "[hidden, in " + l.Settings.keptSecretFile() + "]"
+			}
+		case s.name == "audience" && e.Value == "":
+			e.Value = l.Settings.Issuer
+		case (s.name == "access-cookie" || s.name == "refresh-cookie") && e.Value == "":
+			e.Value = strings.TrimSuffix(s.name, "-cookie") + "_token"
+			if strings.HasPrefix(l.Settings.URL, "https:") {
+				e.Value = "__Host-" + e.Value
+			}
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func (l *Loaded) whyMode() string {
+	if !l.Settings.Production() {
+		return "on loopback without a public URL"
+	}
+	if l.Settings.URL != "" {
+		return "with a public URL"
+	}
+	return "not on loopback"
+}
+
+// WriteReport writes the settings in force as a table.
+func (l *Loaded) WriteReport(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SETTING\tVALUE\tFROM")
+	for _, e := range l.Report() {
+		if e.Value == "" {
+			e.Value = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, e.Value, e.From)
+	}
+	return t.Flush()
+}
+
+// WriteJSON writes the settings in force, the warnings and the faults as JSON.
+func (l *Loaded) WriteJSON(w io.Writer, faults Faults) error {
+	out := struct {
+		Settings []Entry  `json:"settings"`
+		Warnings []string `json:"warnings"`
+		Faults   []string `json:"faults"`
+	}{l.Report(), append([]string{}, l.Warnings...), []string{}}
+	for _, f := range faults {
+		out.Faults = append(out.Faults, f.Error())
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Settings is everything that can be set. A field named access-token-lifetime is
+// the flag --access-token-lifetime, the variable GATEHOUSE_ACCESS_TOKEN_LIFETIME
+// and the key access_token_lifetime of the YAML file.
+//
+// Tags: default is the value in force when nothing sets it and preset says it in
+// words where it is worked out; min and max are inclusive bounds; choices are the
+// only values; is refines the type; cost says what is given up by moving away
+// from the default. A secret has no flag, because every user of a machine
+// can read the arguments of its programs.
+type Settings struct {
+	Config string `name:"config" group:"Service" is:"file" preset:"gatehouse.yaml in the working directory, if there is one" placeholder:"FILE" help:"YAML file with settings."`
+	Mode   string `name:"mode" group:"Service" choices:"development,production" preset:"development when listening on loopback without a public URL, otherwise production" placeholder:"MODE" help:"Development forgives and warns; production refuses what is not safe to show to the world." cost:"In development mode plain http, example secrets and cheap hashing are warned about and not refused."`
+	Listen string `name:"listen" group:"Service" is:"address" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes a free one and says which."`
+	URL    string `name:"url" group:"Service" is:"URL" preset:"http:// and the address of listen" placeholder:"URL" help:"Public URL: what people type into the browser, without a path. https makes the cookies Secure and sends HSTS. Required in production mode."`
+
+	Data     string `name:"data" group:"Storage" is:"folder" default:"gatehouse-data" placeholder:"DIR" help:"Data folder. Made with mode 0700 at first start; holds the database and the secret unless they are set otherwise."`
+	Database string `name:"database" group:"Storage" is:"database" preset:"sqlite:gatehouse.db in the data folder" placeholder:"sqlite:FILE" help:"Where users and sessions are kept. This version supports SQLite, written sqlite:FILE."`
+
+	Secret             gatehouse.Secret `kong:"-" name:"secret" group:"Secrets" preset:"made at first start and kept in the file secret of the data folder" help:"Master secret, from which the keys of refresh tokens and of stored signing keys are derived: at least 32 bytes, for instance from openssl rand -base64 48. Whoever has it can log in as anybody; losing it logs everybody out."`
+	SecretFile         string           `name:"secret-file" group:"Secrets" is:"file" placeholder:"FILE" help:"File with the master secret, readable by its owner alone (below /run/secrets any mode will do)."`
+	PreviousSecret     gatehouse.Secret `kong:"-" name:"previous-secret" group:"Secrets" help:"Master secret of before. What it protects is still accepted, so that a new master secret logs nobody out."`
+	PreviousSecretFile string           `name:"previous-secret-file" group:"Secrets" is:"file" placeholder:"FILE" help:"File with the master secret of before."`
+	HS256Secret        gatehouse.Secret `kong:"-" name:"hs256-secret" group:"Secrets" help:"Secret that signs access tokens when the algorithm is HS256: at least 32 bytes, and not the master secret." cost:"Every program that can verify a token with it can also make tokens for anybody."`
+	HS256SecretFile    string           `name:"hs256-secret-file" group:"Secrets" is:"file" placeholder:"FILE" help:"File with the HS256 secret."`
+
+	Algorithm           string        `name:"algorithm" group:"Tokens" choices:"EdDSA,ES256,HS256" default:"EdDSA" placeholder:"NAME" help:"Signature of access tokens. EdDSA and ES256 publish their keys at /.well-known/jwks.json; HS256 is for verifiers that exist already and share a secret." cost:"With HS256 every verifier can also make tokens."`
+	Issuer              string        `name:"issuer" group:"Tokens" default:"gatehouse" placeholder:"NAME" help:"The iss claim of access tokens."`
+	Audience            string        `name:"audience" group:"Tokens" preset:"the issuer" placeholder:"NAME" help:"The aud claim of access tokens."`
+	TokenProfile        bool          `name:"token-profile" group:"Tokens" default:"false" help:"Put id and email into the access token, for verifiers that expect them." cost:"Everybody who sees a token or a cookie can read the address in it."`
+	AccessTokenLifetime time.Duration `name:"access-token-lifetime" group:"Tokens" default:"15m" min:"10s" max:"1h" placeholder:"TIME" help:"How long an access token is good." cost:"A program that verifies tokens by itself goes on accepting the token of a terminated session for this long."`
+	KeyRotation         time.Duration `name:"key-rotation" group:"Tokens" default:"90d" min:"1h" max:"3650d" placeholder:"TIME" help:"How long a signing key signs before the next one takes over. Old keys verify until their last token has expired."`
+
+	InactivityTimeout    time.Duration `name:"inactivity-timeout" group:"Sessions" default:"7d" min:"1m" max:"400d" placeholder:"TIME" help:"A session that is not used for this long ends." cost:"A longer one keeps forgotten devices logged in."`
+	MaximumLifetime      time.Duration `name:"maximum-lifetime" group:"Sessions" default:"30d" min:"1m" max:"400d" placeholder:"TIME" help:"A session ends after this long in any case." cost:"A longer one lets a stolen device in for longer."`
+	RecentAuthentication time.Duration `name:"recent-authentication" group:"Sessions" default:"10m" min:"10s" max:"24h" placeholder:"TIME" help:"How long after logging in sensitive changes need no new proof." cost:"A longer one gives more time to whoever sits down at an unlocked device."`
+	RotationGrace        time.Duration `name:"rotation-grace" group:"Sessions" default:"30s" min:"1s" max:"5m" placeholder:"TIME" help:"How long the refresh token of before is answered with the current one, for tabs that race and answers that get lost." cost:"A stolen refresh token that was just used is noticed this much later."`
+	SessionsPerUser      int           `name:"sessions-per-user" group:"Sessions" default:"100" min:"1" max:"1000" placeholder:"N" help:"Live sessions that one user may have; the one that was used longest ago gives way."`
+
+	PasswordMinLength int  `name:"password-min-length" group:"Passwords" default:"8" min:"8" max:"64" placeholder:"N" help:"Characters a new password must have."`
+	HashMemory        Size `name:"hash-memory" group:"Passwords" default:"19MiB" min:"64KiB" max:"1GiB" placeholder:"SIZE" help:"Memory of one argon2id hash. Production mode refuses less than OWASP's least." cost:"Less makes a stolen database cheaper to crack; more lets fewer people log in at once."`
+	HashTime          int  `name:"hash-time" group:"Passwords" default:"2" min:"1" max:"16" placeholder:"N" help:"Passes of one argon2id hash." cost:"Fewer make a stolen database cheaper to crack; more make each login slower."`
+	HashParallelism   int  `name:"hash-parallelism" group:"Passwords" default:"1" min:"1" max:"16" placeholder:"N" help:"Lanes of one argon2id hash."`
+	HashWorkers       int  `name:"hash-workers" group:"Passwords" default:"0" min:"0" max:"256" placeholder:"N" help:"Hashes computed at the same time; 0 is one for each CPU. Each takes hash-memory."`
+	HashQueue         int  `name:"hash-queue" group:"Passwords" default:"0" min:"0" max:"100000" placeholder:"N" help:"Logins that wait for a worker before others are answered 503; 0 is 16 for each worker."`
+
+	EventRetention time.Duration `name:"event-retention" group:"Events" default:"90d" min:"1d" max:"3650d" placeholder:"TIME" help:"How long the lines of the audit log are kept. They hold network addresses."`
+
+	SiteName      string `name:"site-name" group:"Web" default:"Gatehouse" placeholder:"TEXT" help:"Name of the site on the pages."`
+	Home          string `name:"home" group:"Web" is:"path" default:"/dashboard" placeholder:"PATH" help:"Where people go after logging in, unless they were on their way to somewhere."`
+	Prefix        string `name:"prefix" group:"Web" is:"path" default:"/api/auth" placeholder:"PATH" help:"Path of the JSON operations."`
+	AccessCookie  string `name:"access-cookie" group:"Web" preset:"__Host-access_token with https, access_token without" placeholder:"NAME" help:"Name of the cookie with the access token." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
+	RefreshCookie string `name:"refresh-cookie" group:"Web" preset:"__Host-refresh_token with https, refresh_token without" placeholder:"NAME" help:"Name of the cookie with the refresh token." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
+	Overrides     string `name:"overrides" group:"Web" is:"folder" placeholder:"DIR" help:"Folder with templates/ and messages/ that replace the built-in ones."`
+
+	TrustedProxies  []netip.Prefix `name:"trusted-proxies" group:"Network" placeholder:"CIDR,…" help:"Addresses and networks of the reverse proxies whose X-Forwarded-For is believed." cost:"Whoever can connect from one of them can claim to be at any address."`
+	HeaderTimeout   time.Duration  `name:"header-timeout" group:"Network" default:"10s" min:"1s" max:"1m" placeholder:"TIME" help:"How long a client may take to send the header of a request."`
+	ReadTimeout     time.Duration  `name:"read-timeout" group:"Network" default:"30s" min:"1s" max:"10m" placeholder:"TIME" help:"How long a client may take to send a whole request."`
+	WriteTimeout    time.Duration  `name:"write-timeout" group:"Network" default:"60s" min:"1s" max:"10m" placeholder:"TIME" help:"How long a request may take until its answer has been sent."`
+	IdleTimeout     time.Duration  `name:"idle-timeout" group:"Network" default:"2m" min:"1s" max:"1h" placeholder:"TIME" help:"How long an unused connection is kept open."`
+	ShutdownTimeout time.Duration  `name:"shutdown-timeout" group:"Network" default:"20s" min:"1s" max:"10m" placeholder:"TIME" help:"How long requests that were accepted may take to finish after the order to stop."`
+
+	LogLevel  string `name:"log-level" group:"Logs" choices:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level that is logged."`
+	LogFormat string `name:"log-format" group:"Logs" choices:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"Format of the log on stderr; auto is text on a terminal and JSON otherwise."`
+}
+
+// The two modes.
+const (
+	Development = "development"
+	Production  = "production"
+)
+
+// Production reports whether the settings are those of production mode.
+func (s *Settings) Production() bool { return s.Mode == Production }
+
+// DatabaseFile is the path of the SQLite file.
+func (s *Settings) DatabaseFile() string {
+	if file, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
+		return file
+	}
+	return filepath.Join(s.Data, "gatehouse.db")
+}
+
+// keptSecretFile is where the master secret is kept when none is set.
+func (s *Settings) keptSecretFile() string { return filepath.Join(s.Data, "secret") }
+
+// secretPair is a secret and the setting that names a file with it.
+type secretPair struct {
+	name   string
+	secret *gatehouse.Secret
+	file   *string
+}
+
+func (s *Settings) secrets() []secretPair {
+	return []secretPair{
+		{"secret", &s.Secret, &s.SecretFile},
+		{"previous-secret", &s.PreviousSecret, &s.PreviousSecretFile},
+		{"hs256-secret", &s.HS256Secret, &s.HS256SecretFile},
+	}
+}
