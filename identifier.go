@@ -94,19 +94,27 @@ func emailLocalKey(s string) (string, bool) {
 	if !isEmailLocal(s) {
 		return "", false
 	}
-	// Folding can undo a normalisation and the other way round (U+0345 is the
-	// famous case), so both are repeated until nothing changes. Unicode needs
-	// two rounds; an input that wanted more would have no stable key.
-	key := s
-	for range 4 {
-		next := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(key)))
-		if next == key {
-			// A compatibility form may have hidden a space, a slash or an @.
-			return key, isEmailLocal(key)
+	// Unicode's compatibility caseless match (chapter 3, D146) folds what is
+	// decomposed, for U+0345 is a mark that folds to a letter: in a composed text
+	// the order of the marks beside it would decide.
+	key := norm.NFKD.String(foldCase(norm.NFD.String(s)))
+	key = norm.NFKC.String(foldCase(key))
+	// A compatibility form may have hidden a space, a slash or an @.
+	return key, isEmailLocal(key)
+}
+
+// foldCase is the full case folding of Unicode. In Cherokee, where the capitals
+// were there first and small letters fold to them, cases.Fold swaps the two.
+func foldCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 0xab70 <= r && r <= 0xabbf:
+			return r - 0xab70 + 0x13a0
+		case 0x13f8 <= r && r <= 0x13fd:
+			return r - 8
 		}
-		key = next
-	}
-	return "", false
+		return r
+	}, cases.Fold().String(s))
 }
 
 // isEmailLocal reports whether s is a dot-atom of at most 64 bytes.
@@ -169,7 +177,11 @@ func emailDomainKey(s string) (string, bool) {
 	if err != nil || !isEmailDomain(key) {
 		return "", false
 	}
-	return key, true
+	// The bidi rule looks at what is typed and not at what it is mapped to (ℵ is
+	// a sign, א a letter of Hebrew), so the outcome is put to it as well. It also
+	// has to be a domain by itself, or the key could not be looked up.
+	again, err := emailDomain.ToASCII(key)
+	return key, err == nil && again == key
 }
 
 // isEmailDomain checks the outcome once more, by the rule of host names (RFC

@@ -76,6 +76,8 @@ func TestParseEmailAccepts(t *testing.T) {
 		{"ı@example.com", "ı@example.com"},
 		{"İ@example.com", "i\u0307@example.com"},
 		{"νίκος@example.com", "νίκοσ@example.com"},
+		{"ꮳꮃꭹ@example.com", "ᏣᎳᎩ@example.com"}, // Cherokee folds to its capitals
+		{"ᏣᎳᎩ@example.com", "ᏣᎳᎩ@example.com"},
 
 		// In a domain, ß is a letter of its own (UTS #46, not transitional).
 		{"ann@straße.example", "ann@xn--strae-oqa.example"},
@@ -134,6 +136,7 @@ func TestParseEmailRefuses(t *testing.T) {
 		"ann@exa\u00admple.com", "ann@exa\u200bmple.com", "ann@exa\u200dmple.com", "ann@exa\u2060mple.com", "ann@exa\ufe0fmple.com",
 		"ann@exa\u202emple.com", "ann@exa\u2066mple.com", "ann@exa\U000e0041mple.com", "ann@exa\u034fmple.com",
 		"ann@\u05d01a.example", "ann@a\u05d0.example", "ann@\u0661.\u05d0", // against the bidi rule
+		"ann@a\u2135b.example", // against it when mapped
 
 		// Characters that cannot be seen, or that hide others, in the local part.
 		"ann\u200b@example.com", "an\u200dn@example.com", "an\u200cn@example.com", "an\u00adn@example.com", "an\u2060n@example.com",
@@ -201,7 +204,7 @@ func TestParseEmailSpellings(t *testing.T) {
 	}
 }
 
-// Every code point there is, alone, after a letter and before one: if it is
+// Every code point there is, alone, after a letter and before marks: if it is
 // accepted, the key is well-formed and stable, and no compatibility form has
 // become one of the signs that ASCII addresses are made of.
 func TestParseEmailEveryCodePoint(t *testing.T) {
@@ -213,10 +216,14 @@ func TestParseEmailEveryCodePoint(t *testing.T) {
 			return -1
 		}, s)
 	}
+	t.Parallel()
 	accepted := 0
 	for r := rune(0x80); r <= unicode.MaxRune; r++ {
 		if r >= 0xd800 && r < 0xe000 {
 			continue
+		}
+		if r%16 != 0 && unicode.In(r, unicode.Han, unicode.Hangul, unicode.Tangut) && norm.NFKD.IsNormalString(string(r)) {
+			continue // a hundred thousand that are all the same to us
 		}
 		for _, local := range []string{string(r), "a" + string(r), string(r) + "\u0345\u0301"} {
 			e, err := ParseEmail(local + "@example.com")
@@ -228,9 +235,10 @@ func TestParseEmailEveryCodePoint(t *testing.T) {
 			if got := signs(e.Key); got != "@." {
 				t.Errorf("%q has the key %q with the signs %q, want @ and one dot", local, e.Key, got)
 			}
-			nfc := norm.NFC.String(local)
-			spellings := []string{nfc, norm.NFD.String(local), cases.Lower(language.Und).String(nfc), cases.Upper(language.Und).String(nfc)}
-			if strings.ContainsRune(nfc, 'ı') {
+			// Case is changed in what is decomposed, as in a key.
+			nfd := norm.NFD.String(local)
+			spellings := []string{nfd, norm.NFC.String(local), cases.Lower(language.Und).String(nfd), cases.Upper(language.Und).String(nfd)}
+			if strings.ContainsRune(nfd, 'ı') {
 				spellings = spellings[:3] // its upper case is I, whose lower case is i
 			}
 			for _, other := range spellings {
@@ -243,7 +251,7 @@ func TestParseEmailEveryCodePoint(t *testing.T) {
 			checkEmail(t, e)
 		}
 	}
-	if accepted < 100_000 {
+	if accepted < 75_000 {
 		t.Errorf("%d accepted, want the letters of the world", accepted)
 	}
 }
