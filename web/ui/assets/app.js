@@ -4,11 +4,12 @@
 (() => {
   'use strict';
 
-  const live = (text, after) => {
+  // What a screen reader is to say goes into a live region that was there before.
+  const announcer = (parent) => {
     const region = document.createElement('span');
     region.className = 'sr-only';
     region.setAttribute('aria-live', 'polite');
-    after.append(region);
+    parent.append(region);
     return (words) => { region.textContent = words; };
   };
 
@@ -16,7 +17,7 @@
     const button = model.content.firstElementChild.cloneNode(true);
     button.setAttribute('aria-controls', input.id);
     input.after(button);
-    const say = live('', input.parentElement);
+    const say = announcer(input.parentElement);
     const show = (shown) => {
       input.type = shown ? 'text' : 'password';
       button.setAttribute('aria-pressed', String(shown));
@@ -38,8 +39,8 @@
       const missing = min - [...input.value.normalize('NFC')].length;
       if (input.value === '') hint.textContent = '';
       else if (missing <= 0) hint.textContent = hint.dataset.enough;
-      else if (missing === 1) hint.textContent = hint.dataset.one;
-      else hint.textContent = hint.dataset.other.replace('{0}', String(missing));
+      else if (missing === 1) hint.textContent = hint.dataset.last;
+      else hint.textContent = hint.dataset.more.replace('{0}', String(missing));
       hint.toggleAttribute('data-met', missing <= 0);
     };
     // Not at every key: a screen reader would do nothing but count.
