@@ -1,0 +1,34 @@
+# make run     start Gatehouse on http://127.0.0.1:8080
+# make test    every test, in a real browser too; installs what it needs
+# make check   what must be in order before a change lands
+# make bench   the benchmarks, with their ratios in one table
+# make fuzz    each fuzz test for FUZZTIME (default 30s)
+# make css     build the style sheet; make generate: the settings reference
+
+FUZZTIME ?= 30s
+
+.PHONY: run build test check bench fuzz css generate
+
+run:
+	go run ./cmd/gatehouse
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/gatehouse ./cmd/gatehouse
+
+test:
+	./tools/test
+
+check:
+	./tools/check
+
+bench:
+	./tools/bench
+
+fuzz:
+	./tools/fuzz $(FUZZTIME)
+
+css:
+	./tools/css/build
+
+generate:
+	go test ./internal/server -run Reference -update
