@@ -35,7 +35,7 @@ var ErrClosed = errors.New("hashing: pool is closed")
 
 // Config is how a [Pool] works.
 type Config struct {
-	// Params are those of new hashes. Default [DefaultParams].
+	// Params are those of new hashes. Default, field by field, [DefaultParams].
 	Params Params
 	// Workers is how many hashes are computed at once. Default GOMAXPROCS.
 	Workers int
@@ -82,21 +82,23 @@ type job struct {
 // New starts a pool. Close ends it. The error names every setting that is out
 // of range.
 func New(cfg Config) (*Pool, error) {
-	cfg.Params = cmp.Or(cfg.Params, DefaultParams)
+	cfg.Params.Memory = cmp.Or(cfg.Params.Memory, DefaultParams.Memory)
+	cfg.Params.Time = cmp.Or(cfg.Params.Time, DefaultParams.Time)
+	cfg.Params.Parallelism = cmp.Or(cfg.Params.Parallelism, DefaultParams.Parallelism)
 	cfg.Workers = cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0))
 	cfg.Queue = cmp.Or(cfg.Queue, 16*cfg.Workers)
 	var errs []error
 	if err := cfg.Params.check(); err != nil {
-		errs = append(errs, fmt.Errorf("hashing: %w", err))
+		errs = append(errs, err)
 	}
 	if cfg.Workers < 0 {
-		errs = append(errs, fmt.Errorf("hashing: workers is %d, want 1 or more", cfg.Workers))
+		errs = append(errs, fmt.Errorf("workers is %d, want 1 or more", cfg.Workers))
 	}
 	if cfg.Queue < 0 {
-		errs = append(errs, fmt.Errorf("hashing: queue is %d, want 1 or more", cfg.Queue))
+		errs = append(errs, fmt.Errorf("queue is %d, want 1 or more", cfg.Queue))
 	}
 	if cfg.MemoryBudget < 0 {
-		errs = append(errs, fmt.Errorf("hashing: memory budget is %d KiB, want 1 or more", cfg.MemoryBudget))
+		errs = append(errs, fmt.Errorf("memory budget is %d KiB, want 1 or more", cfg.MemoryBudget))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

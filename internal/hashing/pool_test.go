@@ -1,0 +1,678 @@
+package hashing
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// small is cheap enough for tests that are not about the cost.
+var small = Params{Memory: 64, Time: 1, Parallelism: 1}
+
+func newPool(t testing.TB, cfg Config) *Pool {
+	t.Helper()
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func TestHashAndVerify(t *testing.T) {
+	p := newPool(t, Config{Params: small})
+	hash, err := p.Hash(t.Context(), []byte("correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(hash, "$argon2id$v=19$m=64,t=1,p=1$") {
+		t.Errorf("Hash = %s, want the parameters of the pool", hash)
+	}
+	h, err := Parse(hash)
+	if err != nil || len(h.salt) != 16 || len(h.key) != 32 {
+		t.Errorf("%s: %v, a salt of %d bytes and a key of %d, want 16 and 32", hash, err, len(h.salt), len(h.key))
+	}
+	if other, _ := p.Hash(t.Context(), []byte("correct horse")); other == hash {
+		t.Error("two hashes of one password are equal: the salt is not random")
+	}
+	for password, want := range map[string]bool{
+		"correct horse": true, "correct horsf": false, "correct hors": false, "correct horse ": false, "correct horse\x00": false, "": false,
+	} {
+		ok, rehash, err := p.Verify(t.Context(), hash, []byte(password))
+		if ok != want || rehash || err != nil {
+			t.Errorf("Verify(%q) = %v, %v, %v, want %v, false", password, ok, rehash, err, want)
+		}
+	}
+	// Whole, as received: no end at a NUL, none at 72 bytes.
+	long := strings.Repeat("x", 200)
+	for password, other := range map[string]string{"a\x00b": "a\x00c", long + "a": long + "b", "\xff\xfe": "\ufffd\ufffd"} {
+		hash, err := p.Hash(t.Context(), []byte(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, _, err := p.Verify(t.Context(), hash, []byte(password)); !ok || err != nil {
+			t.Errorf("%.10q: %v, %v, want a match", password, ok, err)
+		}
+		if ok, _, err := p.Verify(t.Context(), hash, []byte(other)); ok || err != nil {
+			t.Errorf("%.10q for %.10q: %v, %v, want no match", other, password, ok, err)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	p := newPool(t, Config{})
+	if p.params != (Params{Memory: 19456, Time: 2, Parallelism: 1}) {
+		t.Errorf("params = %+v", p.params)
+	}
+	if n := runtime.GOMAXPROCS(0); p.workers != n || p.queue != 16*n || p.budget != n*19456 {
+		t.Errorf("%d workers, a queue of %d, %d KiB for %d processors", p.workers, p.queue, p.budget, n)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, cfg := range []Config{
+		{Params: Params{Memory: 7}}, {Params: Params{Memory: 31, Parallelism: 4}}, {Params: Params{Memory: 256<<10 + 1}},
+		{Params: Params{Time: 17}}, {Params: Params{Parallelism: 17}}, {Workers: -1}, {Queue: -1}, {MemoryBudget: -1},
+	} {
+		if p, err := New(cfg); err == nil {
+			p.Close()
+			t.Errorf("New(%+v) is accepted", cfg)
+		}
+	}
+	_, err := New(Config{Params: Params{Time: 17}, Workers: -1, Queue: -2, MemoryBudget: -3})
+	for _, want := range []string{"time is 17", "workers is -1", "queue is -2", "memory budget is -3"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New with four faults: %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestRehash(t *testing.T) {
+	p := newPool(t, Config{Params: small})
+	for _, c := range []struct {
+		name   string
+		params Params
+		salt   int
+		key    int
+		want   bool
+	}{
+		{"current", small, 16, 32, false},
+		{"longer salt", small, 32, 32, false},
+		{"less memory", Params{32, 1, 1}, 16, 32, true},
+		{"more memory", Params{128, 1, 1}, 16, 32, true},
+		{"more time", Params{64, 2, 1}, 16, 32, true},
+		{"more lanes", Params{64, 1, 2}, 16, 32, true},
+		{"shorter salt", small, 8, 32, true},
+		{"shorter key", small, 16, 16, true},
+		{"longer key", small, 16, 64, true},
+	} {
+		h := Hash{algorithm: Argon2id, params: c.params, salt: make([]byte, c.salt), key: make([]byte, c.key)}
+		h.key = h.derive([]byte("password"))
+		ok, rehash, err := p.Verify(t.Context(), h.encode(), []byte("password"))
+		if !ok || rehash != c.want || err != nil {
+			t.Errorf("%s: %v, %v, %v, want true, %v", c.name, ok, rehash, err, c.want)
+		}
+	}
+	for _, c := range known[5:] {
+		ok, rehash, err := p.Verify(t.Context(), c.hash, []byte(c.password))
+		if !ok || !rehash || err != nil {
+			t.Errorf("bcrypt %s: %v, %v, %v, want true, true", c.name, ok, rehash, err)
+		}
+	}
+}
+
+func TestVerifyMalformed(t *testing.T) {
+	p := newPool(t, Config{Params: small})
+	for _, encoded := range []string{"", "password", "$argon2id$v=19$m=0,t=0,p=0$c29tZXNhbHQ$AAAA", "$2b$31$VvlCUKbTMjaxaYJ.k5juoecpG/7IzcH1AkmqKi.lIZMVIOLClWAk."} {
+		ok, rehash, err := p.Verify(t.Context(), encoded, nil)
+		if ok || rehash || !errors.Is(err, ErrMalformed) {
+			t.Errorf("Verify(%q) = %v, %v, %v, want ErrMalformed", encoded, ok, rehash, err)
+		}
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	p, err := New(Config{Params: small, Workers: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(p.Close)
+	f.Add(goodArgon2id, []byte("password"))
+	f.Add(goodBcrypt, []byte("J8eHUDuxBB520"))
+	f.Add("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q", []byte{})
+	f.Fuzz(func(t *testing.T, encoded string, password []byte) {
+		if h, err := Parse(encoded); err == nil && h.work() > 1<<12 {
+			return // too dear to compute many of them
+		}
+		ok, rehash, err := p.Verify(t.Context(), encoded, password)
+		if err != nil && (ok || rehash || !errors.Is(err, ErrMalformed)) {
+			t.Fatalf("Verify(%q) = %v, %v, %v", encoded, ok, rehash, err)
+		}
+		if ok {
+			if hash, err := p.Hash(t.Context(), password); err != nil || hash == encoded {
+				t.Fatalf("Hash = %q, %v", hash, err)
+			}
+		}
+	})
+}
+
+// occupy keeps every worker of p busy until the function it returns is called.
+func occupy(t *testing.T, p *Pool) (release func()) {
+	t.Helper()
+	gate := make(chan struct{})
+	for range p.workers {
+		go func() {
+			if err := p.do(context.Background(), 1, 1, func() error { <-gate; return nil }); err != nil {
+				t.Errorf("occupying a worker: %v", err)
+			}
+		}()
+	}
+	synctest.Wait()
+	if p.running != p.workers {
+		t.Fatalf("%d of %d workers are busy", p.running, p.workers)
+	}
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+func TestQueueFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 2, Queue: 3})
+		release := occupy(t, p)
+		var ran atomic.Int32
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				if err := p.do(t.Context(), 1, 1, func() error { ran.Add(1); return nil }); err != nil {
+					t.Errorf("a place in the queue: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		for name, call := range map[string]func() error{
+			"Hash":   func() error { _, err := p.Hash(t.Context(), []byte("password")); return err },
+			"Verify": func() error { _, _, err := p.Verify(t.Context(), goodArgon2id, []byte("password")); return err },
+			"Waste":  func() error { return p.Waste(t.Context(), []byte("password")) },
+		} {
+			start := time.Now()
+			err := call()
+			busy, ok := errors.AsType[*BusyError](err)
+			if !ok || !errors.Is(err, ErrBusy) || busy.RetryAfter < time.Second {
+				t.Errorf("%s with a full queue: %v, want ErrBusy with a time to wait", name, err)
+			}
+			if time.Since(start) != 0 {
+				t.Errorf("%s with a full queue took %v, want an answer at once", name, time.Since(start))
+			}
+		}
+		release()
+		callers.Wait()
+		if ran.Load() != 3 {
+			t.Errorf("%d of those in the queue ran, want 3", ran.Load())
+		}
+		if err := p.Waste(t.Context(), nil); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+func TestLeaveTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 1, Queue: 2})
+		release := occupy(t, p)
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() {
+			left <- p.do(ctx, 1, 1, func() error { t.Error("a job was run whose caller had left"); return nil })
+		}()
+		go func() { left <- p.do(ctx, 1, 1, func() error { t.Error("so was another"); return nil }) }()
+		synctest.Wait()
+		if err := p.Waste(t.Context(), nil); !errors.Is(err, ErrBusy) {
+			t.Fatalf("a queue of two with two in it: %v", err)
+		}
+		cancel()
+		for range 2 {
+			if err := <-left; !errors.Is(err, context.Canceled) {
+				t.Errorf("leaving: %v, want context.Canceled", err)
+			}
+		}
+		// The places are free at once, not when a worker comes by.
+		if len(p.waiting) != 0 || p.backlog != 0 {
+			t.Errorf("%d jobs of %d units are left in the queue", len(p.waiting), p.backlog)
+		}
+		if err := p.Waste(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("coming with a context that has ended: %v", err)
+		}
+		release()
+		if err := p.Waste(t.Context(), nil); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+func TestLeaveARunningJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 1})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ended := false
+		start := time.Now()
+		err := p.do(ctx, 1, 1, func() error { time.Sleep(time.Minute); ended = true; return nil })
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("%v after %v, want DeadlineExceeded after a second", err, time.Since(start))
+		}
+		if err := p.Waste(t.Context(), nil); err != nil || !ended {
+			t.Errorf("the next job: %v; the one before it has ended: %v", err, ended)
+		}
+	})
+}
+
+// A caller may wipe the password as soon as it has an answer, also when that
+// is before a worker has read it.
+func TestPasswordIsCopied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 1})
+		release := occupy(t, p)
+		password := []byte("password")
+		got := make(chan string)
+		go func() {
+			hash, err := p.Hash(t.Context(), password)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- hash
+		}()
+		synctest.Wait()
+		clear(password)
+		release()
+		if ok, _, err := p.Verify(t.Context(), <-got, []byte("password")); !ok || err != nil {
+			t.Errorf("Verify = %v, %v, want the password of before", ok, err)
+		}
+	})
+}
+
+func TestDeadlineInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 2, Queue: 100})
+		second := func() error { time.Sleep(time.Second); return nil }
+		within := func(d time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			return p.do(ctx, 1, 1000, second)
+		}
+		if err := within(2 * time.Second); err != nil { // 1 ms for a unit from now on
+			t.Fatal(err)
+		}
+		var callers sync.WaitGroup
+		for range 2 + 10 { // ten seconds of work in the queue of two workers
+			callers.Go(func() {
+				if err := p.do(t.Context(), 1, 1000, second); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		start := time.Now()
+		err := within(4900 * time.Millisecond)
+		busy, ok := errors.AsType[*BusyError](err)
+		if !ok || busy.RetryAfter != 5*time.Second || time.Since(start) != 0 {
+			t.Errorf("4.9 s before five seconds of queue: %v after %v, want ErrBusy at once and 5 s to wait", err, time.Since(start))
+		}
+		if err := within(8 * time.Second); err != nil {
+			t.Errorf("8 s before five seconds of queue: %v", err)
+		}
+		callers.Wait()
+		// A pool that has nothing to do never refuses, however slow it once was.
+		p.pace = float64(time.Hour)
+		if err := within(1500 * time.Millisecond); err != nil {
+			t.Errorf("at an idle pool: %v", err)
+		}
+	})
+}
+
+// The pace follows what is measured, whatever the size of the jobs.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 1})
+		for i := range 60 {
+			work := int64(1000 + 500*(i%3))
+			if err := p.do(t.Context(), 1, work, func() error { time.Sleep(time.Duration(work) * time.Microsecond); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.pace < 990 || p.pace > 1010 {
+			t.Errorf("pace = %v ns for a unit, want 1000", p.pace)
+		}
+		for range 40 { // the machine got slower
+			if err := p.do(t.Context(), 1, 1000, func() error { time.Sleep(5 * time.Millisecond); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.pace < 4900 || p.pace > 5010 {
+			t.Errorf("pace = %v ns for a unit, want 5000", p.pace)
+		}
+	})
+}
+
+func TestMemoryBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 8, Queue: 1000, MemoryBudget: 100})
+		var mu sync.Mutex
+		inUse, most, jobs, order := 0, 0, 0, []int{}
+		var callers sync.WaitGroup
+		run := func(memory int) {
+			callers.Go(func() {
+				err := p.do(t.Context(), memory, 1, func() error {
+					mu.Lock()
+					inUse += memory
+					jobs++
+					order = append(order, memory)
+					if memory <= 100 && inUse > 100 || memory > 100 && jobs > 1 {
+						t.Errorf("%d jobs with %d KiB are computed at once", jobs, inUse)
+					}
+					most = max(most, inUse)
+					mu.Unlock()
+					time.Sleep(time.Second)
+					mu.Lock()
+					inUse -= memory
+					jobs--
+					mu.Unlock()
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // so that they come in this order
+		}
+		for range 20 {
+			run(50)
+			run(30)
+		}
+		run(5000) // more than there is: alone, but not never
+		for range 20 {
+			run(50)
+		}
+		callers.Wait()
+		if i := slices.Index(order, 5000); i != 40 {
+			t.Errorf("the large job was the %dth, want it in its turn, after 40", i)
+		}
+		if most != 5000 || p.memory != 0 || p.running != 0 {
+			t.Errorf("at most %d KiB, and %d KiB in %d jobs afterwards", most, p.memory, p.running)
+		}
+	})
+}
+
+// When the job that waits for memory leaves, those behind it go on.
+func TestMemoryBudgetLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 4, MemoryBudget: 100})
+		gate := make(chan struct{})
+		var callers sync.WaitGroup
+		start := func(ctx context.Context, memory int, want error, run func() error) {
+			callers.Go(func() {
+				if err := p.do(ctx, memory, 1, run); !errors.Is(err, want) {
+					t.Errorf("%d KiB: %v, want %v", memory, err, want)
+				}
+			})
+		}
+		start(t.Context(), 60, nil, func() error { <-gate; return nil })
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		start(ctx, 80, context.Canceled, func() error { t.Error("a job was run whose caller had left"); return nil })
+		synctest.Wait()
+		var ran atomic.Int32
+		for range 2 {
+			start(t.Context(), 20, nil, func() error { ran.Add(1); <-gate; return nil })
+		}
+		synctest.Wait()
+		if ran.Load() != 0 {
+			t.Error("small jobs went past the one that waits for memory")
+		}
+		cancel()
+		synctest.Wait()
+		if ran.Load() != 2 {
+			t.Errorf("%d of two small jobs run beside the first, want both", ran.Load())
+		}
+		close(gate)
+		callers.Wait()
+	})
+}
+
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 2})
+		for range 10 {
+			err := p.do(t.Context(), 40, 1, func() error { panic("malformed") })
+			if err == nil || !strings.Contains(err.Error(), "panic: malformed") || !strings.Contains(err.Error(), "TestPanic") {
+				t.Fatalf("err = %v, want the panic and where it was", err)
+			}
+		}
+		// Both workers are still there, and so is the memory.
+		release := occupy(t, p)
+		if p.memory != 2 {
+			t.Errorf("%d KiB in use, want those of two jobs", p.memory)
+		}
+		release()
+	})
+}
+
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 2, Queue: 10})
+		release := occupy(t, p)
+		var callers sync.WaitGroup
+		var ran atomic.Int32
+		for range 10 {
+			callers.Go(func() {
+				if err := p.do(t.Context(), 1, 1, func() error { time.Sleep(time.Second); ran.Add(1); return nil }); err != nil {
+					t.Errorf("a job that was accepted: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		closed := make(chan struct{}, 2)
+		for range 2 {
+			go func() { p.Close(); closed <- struct{}{} }()
+		}
+		synctest.Wait()
+		if err := p.Waste(t.Context(), nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("while closing: %v, want ErrClosed", err)
+		}
+		select {
+		case <-closed:
+			t.Error("Close returned before what was accepted was done")
+		default:
+		}
+		release()
+		<-closed
+		<-closed
+		callers.Wait()
+		if ran.Load() != 10 {
+			t.Errorf("%d of 10 accepted jobs were done", ran.Load())
+		}
+		p.Close()
+		if _, err := p.Hash(t.Context(), nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("afterwards: %v, want ErrClosed", err)
+		}
+	}) // and no goroutine is left, or the bubble would not end
+}
+
+// Closing does not keep a job waiting that waits for memory.
+func TestCloseWithoutMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 3, MemoryBudget: 10})
+		var ran atomic.Int32
+		var callers sync.WaitGroup
+		for range 6 {
+			callers.Go(func() {
+				if err := p.do(t.Context(), 8, 1, func() error { time.Sleep(time.Second); ran.Add(1); return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		p.Close()
+		callers.Wait()
+		if ran.Load() != 6 {
+			t.Errorf("%d of 6 jobs were done", ran.Load())
+		}
+	})
+}
+
+// What Waste asks of the pool is what Verify asks of it, to the unit.
+func TestWasteCostsAVerify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: Params{Memory: 4096, Time: 2, Parallelism: 1}, Workers: 1})
+		if !p.decoy.current(p.params) {
+			t.Errorf("the decoy has other parameters than new hashes: %+v", p.decoy)
+		}
+		hash, err := p.Hash(t.Context(), []byte("password"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cheap := Hash{algorithm: Argon2id, params: Params{Memory: 1024, Time: 3, Parallelism: 2}, salt: make([]byte, 16), key: make([]byte, 32)}
+		release := occupy(t, p)
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			if err := p.Waste(t.Context(), []byte("password")); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for _, encoded := range []string{hash, cheap.encode(), goodBcrypt} {
+			callers.Go(func() {
+				if _, _, err := p.Verify(t.Context(), encoded, []byte("wrong")); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		waste := p.waiting[0]
+		if waste.work != 4096*2 || waste.memory != 4096 {
+			t.Errorf("Waste is %d units with %d KiB, want 8192 with 4096", waste.work, waste.memory)
+		}
+		for i, name := range []string{"a current hash", "an older hash", "a cheap bcrypt"} {
+			j := p.waiting[1+i]
+			if j.work != waste.work || i == 0 && j.memory != waste.memory {
+				t.Errorf("%s is %d units with %d KiB, Waste %d with %d", name, j.work, j.memory, waste.work, waste.memory)
+			}
+		}
+		release()
+		callers.Wait()
+		// It is no way in, and it does not become one.
+		if ok, err := p.verify(t.Context(), p.decoy, []byte("password")); ok || err != nil {
+			t.Errorf("the decoy: %v, %v", ok, err)
+		}
+	})
+}
+
+// Some seconds after a burst the memory of its hashes is back with the
+// operating system; until then, and once closed, the pool leaves it alone.
+func TestIdleMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Workers: 4})
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				if err := p.Waste(t.Context(), []byte("password")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		after := held()
+		time.Sleep(idleAfter - time.Millisecond)
+		synctest.Wait()
+		before := forced()
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if forced() == before {
+			t.Error("nothing was released")
+		}
+		if now := held(); now > 12<<20 {
+			t.Errorf("the heap holds %d MiB some seconds after the burst, and %d MiB right after it", now>>20, after>>20)
+		}
+		// There is nothing more to give back, and no timer that goes on.
+		before = forced()
+		time.Sleep(time.Hour)
+		if n := forced() - before; n != 0 {
+			t.Errorf("%d more collections in an idle hour", n)
+		}
+		// Work postpones it, Close prevents it.
+		for range 5 {
+			if err := p.do(t.Context(), 19456, 1, func() error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(idleAfter - time.Second)
+		}
+		p.Close()
+		time.Sleep(time.Hour)
+		if n := forced() - before; n != 0 {
+			t.Errorf("%d collections between jobs and after Close", n)
+		}
+	})
+}
+
+// Cheap hashes, as in the tests of programs, leave nothing worth a collection.
+func TestIdleMemoryCheap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 1})
+		before := forced()
+		for range 20 {
+			if err := p.Waste(t.Context(), []byte("password")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * idleAfter)
+		}
+		if n := forced() - before; n != 0 {
+			t.Errorf("%d collections for hashes of 64 KiB", n)
+		}
+	})
+}
+
+// held is how much memory the heap has from the operating system.
+func held() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapSys - m.HeapReleased
+}
+
+// forced counts the collections that somebody asked for.
+func forced() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// The ratio of the two is what the pool costs.
+func BenchmarkVerify(b *testing.B) {
+	hash := newHash(DefaultParams)
+	encoded := hash.encode()
+	password := []byte("correct horse battery staple")
+	b.Run("bare", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				argon2.IDKey(password, hash.salt, 2, 19456, 1, 32)
+			}
+		})
+	})
+	b.Run("pool", func(b *testing.B) {
+		p := newPool(b, Config{})
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, _, err := p.Verify(context.Background(), encoded, password); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
