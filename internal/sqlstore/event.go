@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+const eventColumns = `id, at, kind, outcome, user_id, actor_id, session_id, address, user_agent, ref, data, expires_at`
+
+func decodeEvent(r Row) (*gatehouse.Event, error) {
+	v := r.values()
+	e := &gatehouse.Event{
+		ID: v.text(), At: v.time(), Kind: v.text(), Outcome: v.text(), UserID: v.text(), ActorID: v.text(),
+		SessionID: v.text(), Address: v.text(), UserAgent: v.text(), Ref: v.text(),
+	}
+	v.json(&e.Data)
+	e.ExpiresAt = v.time()
+	if v.err != nil {
+		return nil, fmt.Errorf("decode event: %w", v.err)
+	}
+	return e, nil
+}
+
+// AppendEvent implements [gatehouse.Store].
+func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
+	const insert = `INSERT INTO events (` + eventColumns + `) ` +
+		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`
+	var data any
+	if len(e.Data) > 0 {
+		j, err := text(e.Data)
+		if err != nil {
+			return fmt.Errorf("append event: %w", err)
+		}
+		data = j
+	}
+	return s.write(ctx, "append event", gatehouse.ErrExists, insert,
+		e.ID, millis(e.At), e.Kind, e.Outcome, e.UserID, e.ActorID,
+		e.SessionID, e.Address, e.UserAgent, e.Ref, data, millis(e.ExpiresAt))
+}
+
+// Events implements [gatehouse.Store]. Each combination of conditions is a text
+// of its own, and has an index that holds its rows in their order.
+func (s *Store) Events(ctx context.Context, q gatehouse.EventQuery) ([]*gatehouse.Event, error) {
+	var where string
+	var args []any
+	for _, c := range []struct{ condition, value string }{
+		{"user_id = $", q.UserID}, {"kind = $", q.Kind}, {"id < $", q.Before},
+	} {
+		if c.value == "" {
+			continue
+		}
+		args = append(args, c.value)
+		if where == "" {
+			where = ` WHERE `
+		} else {
+			where += ` AND `
+		}
+		where += c.condition + strconv.Itoa(len(args))
+	}
+	args = append(args, int64(q.Limit))
+	query := `SELECT ` + eventColumns + ` FROM events` + where + ` ORDER BY id DESC LIMIT $` + strconv.Itoa(len(args))
+	return list(ctx, s, "events", query, decodeEvent, args...)
+}

@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// The benchmarks use records of the size that Gatehouse writes: one password,
+// a browser's user agent, version 7 UUIDs.
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func benchID(n int) string { return fmt.Sprintf("01938c00-5a2f-7000-8000-%012x", n) }
+
+func benchUser(n int) *gatehouse.User {
+	return &gatehouse.User{
+		ID: benchID(n), Email: fmt.Sprintf("Ann%d@example.com", n), EmailKey: fmt.Sprintf("ann%d@example.com", n),
+		Name: "Ann Example", Roles: []string{"admin"}, Epoch: 1, CreatedAt: epoch, UpdatedAt: epoch,
+		Credentials: []gatehouse.Credential{{
+			ID: benchID(n), Kind: "password", CreatedAt: epoch, ChangedAt: epoch,
+			Hash: "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$ZmFrZWhhc2hmYWtlaGFzaGZha2VoYXNoZmFrZWhhc2g",
+		}},
+	}
+}
+
+func benchSession(n int) *gatehouse.Session {
+	return &gatehouse.Session{
+		ID: benchID(n), UserID: benchID(n), Epoch: 1, Generation: 1, RotatedAt: epoch, CreatedAt: epoch,
+		AuthenticatedAt: epoch, LastSeenAt: epoch, Methods: []string{"pwd"}, InactiveAt: epoch.AddDate(0, 0, 7),
+		EndsAt: epoch.AddDate(0, 0, 30), ExpiresAt: epoch.AddDate(0, 0, 30), Address: "192.0.2.7",
+		UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+	}
+}
+
+func benchStore(b *testing.B, n int) *Store {
+	s := open(b, filepath.Join(b.TempDir(), "gatehouse.db"), Options{})
+	parallel(b, 64, n, func(i int) error {
+		if err := s.CreateUser(b.Context(), benchUser(i)); err != nil {
+			return err
+		}
+		return s.CreateSession(b.Context(), benchSession(i))
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	return s
+}
+
+// parallel calls f for 0 … n-1 from many goroutines.
+func parallel(b *testing.B, goroutines, n int, f func(i int) error) {
+	errs := make(chan error, goroutines)
+	var next atomic.Int64
+	for range goroutines {
+		go func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					errs <- nil
+					return
+				}
+				if err := f(i); err != nil {
+					errs <- err
+					return
+				}
+			}
+		}()
+	}
+	for range goroutines {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUser(b *testing.B) {
+	for _, users := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
+			s := benchStore(b, users)
+			for i := 0; b.Loop(); i++ {
+				if _, err := s.User(b.Context(), benchID(i*7919%users)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSession(b *testing.B) {
+	s := benchStore(b, 1000)
+	for i := 0; b.Loop(); i++ {
+		if _, err := s.Session(b.Context(), benchID(i*7919%1000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRefresh is the write of a refresh, durable each.
+func BenchmarkRefresh(b *testing.B) {
+	for _, callers := range []int{1, 4, 64} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			s := benchStore(b, 1000)
+			sessions := make([]*gatehouse.Session, 1000)
+			for i := range sessions {
+				sessions[i] = benchSession(i)
+				sessions[i].Version = 1
+			}
+			cpu := cpuTime(b)
+			parallel(b, callers, b.N, func(i int) error {
+				x := *sessions[i%1000]
+				x.Version = int64(i/1000) + 1
+				for {
+					x.Generation, x.RotatedAt = x.Generation+1, x.RotatedAt.Add(time.Second)
+					err := s.SaveSession(b.Context(), &x)
+					if err == nil {
+						return nil
+					}
+					// With many callers the one before on this session may be late.
+					if now, e := s.Session(b.Context(), x.ID); e != nil || now.Version > x.Version {
+						return err
+					}
+				}
+			})
+			b.ReportMetric(float64((cpuTime(b)-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+func BenchmarkCreateSession(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			s := benchStore(b, 0)
+			cpu := cpuTime(b)
+			parallel(b, callers, b.N, func(i int) error { return s.CreateSession(b.Context(), benchSession(i)) })
+			b.ReportMetric(float64((cpuTime(b)-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

@@ -1,0 +1,173 @@
+// Package sqlite keeps the records of Gatehouse in one SQLite file, in pure Go.
+//
+// Every method that writes returns after the write has been synced to the disk.
+// Writers that come at the same time share one transaction and one sync, so the
+// rate of durable writes grows with the number of callers. Readers are never
+// held up by writers.
+//
+//	callers ──▶ queue ──▶ one writer: BEGIN · a b c d … · COMMIT + sync ──▶ answers
+//	callers ──▶ a few readers, each sees the last commit
+//
+// Any number of processes may have the file open: a command of the gatehouse
+// binary beside the running server, or a second server. They take turns in
+// writing, and each sees at once what another has committed. All of them must
+// run on the same machine.
+//
+// Faults that may pass (disk full, read-only, locked, I/O errors) are answered
+// with [gatehouse.ErrUnavailable], and service resumes by itself when the fault
+// has ended. A file that is empty, damaged, foreign or made by a later version
+// is refused by [Open], never replaced and never used as if it were new.
+//
+// What to expect, on two shared cores of a virtual machine (go test -bench .):
+// a read of a user or session 14 µs, a durable write of one row 250 µs from one
+// caller and 40 µs each from 64.
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sqlstore"
+)
+
+// Options are choices of [Open]. The zero value is a good one.
+type Options struct {
+	// BusyTimeout is how long a write waits for another process that is
+	// writing, before it answers [gatehouse.ErrUnavailable]. Default 5 seconds.
+	BusyTimeout time.Duration
+	// Readers is how many reads can run at the same time. Default the number of
+	// processors, at least 2 and at most 4.
+	Readers int
+}
+
+// Store is a [gatehouse.Store] in an SQLite file. Make one with [Open].
+type Store struct {
+	*records
+
+	path string
+	opts Options
+	file os.FileInfo // the one that path named when it was opened
+
+	mu     sync.RWMutex // held for reading by every call, so that Close can wait
+	closed bool
+
+	readers    chan *reader // free ones; as many as Options.Readers in all
+	generation atomic.Int64 // of connections; readers of a former one are replaced
+
+	queue   chan *write
+	stopped chan struct{} // closed when the writer has ended
+	writer  *conn         // the writer's own
+	suspect error         // why the writer's connection must be healed, or nil
+
+	beforeCommit func([]*write) // nil but in tests
+}
+
+// records keeps the methods, and hides the field that has them.
+type records = sqlstore.Store
+
+var _ gatehouse.Store = (*Store)(nil)
+
+// Open opens the database in the file at path, which it creates if there is
+// none: with mode 0600, and complete before it appears under its name. The
+// folder must exist. A database of an earlier version is migrated, while other
+// processes wait.
+//
+// Open fails with [ErrForeign] for a file that is not a database of Gatehouse,
+// with [ErrDamaged] for one that is damaged, with [ErrNewer] for one that
+// belongs to a later version, and with [gatehouse.ErrUnavailable] if the file
+// cannot be read and written now.
+func Open(path string, opts Options) (*Store, error) {
+	opts.BusyTimeout = cmp.Or(opts.BusyTimeout, 5*time.Second)
+	opts.Readers = cmp.Or(opts.Readers, min(max(runtime.GOMAXPROCS(0), 2), 4))
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	s := &Store{
+		path: path, opts: opts,
+		readers: make(chan *reader, opts.Readers),
+		queue:   make(chan *write, maxBatch),
+		stopped: make(chan struct{}),
+	}
+	s.records = sqlstore.New(engine{s}, sqlstore.SQLite)
+	if err := s.openWriter(context.Background(), true); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	for range opts.Readers {
+		s.readers <- &reader{}
+	}
+	go s.write()
+	return s, nil
+}
+
+// openWriter opens the file for the writer, after it was created and migrated
+// if may says so.
+func (s *Store) openWriter(ctx context.Context, may bool) error {
+	if may {
+		if _, _, err := prepare(ctx, s.path, s.opts.BusyTimeout); err != nil {
+			return err
+		}
+	}
+	file, err := regular(s.path)
+	if err != nil {
+		return err
+	}
+	c, err := openConn(s.path, "rw", s.opts.BusyTimeout)
+	if err != nil {
+		return err
+	}
+	if err := c.usable(ctx, s.opts.BusyTimeout); err != nil {
+		c.close()
+		return err
+	}
+	s.writer, s.file = c, file
+	return nil
+}
+
+// errClosed is the answer after Close.
+var errClosed = fmt.Errorf("the store is closed: %w", gatehouse.ErrUnavailable)
+
+// Close implements [gatehouse.Store]: it waits for the calls that are under
+// way, and then for the writer. Calls after it fail. It may be called again.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	close(s.queue)
+	<-s.stopped
+	var err error
+	for range s.opts.Readers {
+		r := <-s.readers
+		err = errors.Join(err, r.conn.close())
+	}
+	// The last connection moves what is left in the -wal file into the
+	// database, and removes it.
+	return errors.Join(err, s.writer.close())
+}
+
+// engine is the side of the store that sqlstore sees.
+type engine struct{ s *Store }
+
+func (e engine) Read(ctx context.Context, f func(sqlstore.Conn) error) error {
+	return e.s.read(ctx, f)
+}
+
+func (e engine) Write(ctx context.Context, f func(sqlstore.Conn) error) error {
+	return e.s.submit(ctx, &write{f: f})
+}
+
+func (e engine) WriteAll(ctx context.Context, f func(sqlstore.Conn) error) error {
+	return e.s.submit(ctx, &write{f: f, undo: true})
+}
