@@ -132,7 +132,7 @@ func TestParseEmailRefuses(t *testing.T) {
 		"ann@127.0.0.1", "ann@[127.0.0.1]", "ann@[IPv6:::1]", "ann@::1", "ann@1.2", "ann@example.123", "ann@2130706433", "ann@example.１２",
 		"ann@xn--.com", "ann@xn--a.com", "ann@xn--example-.com", "ann@xn--0.com", "ann@xn--zzzzzz.com", "ann@xn--a-ecp.ru",
 		"ann@xn--bcher-kva\u0301.example", "ann@exampl\u00e9_.com",
-		"ann@ex＠ample.com", "ann@ex／ample.com", "ann@℀.com", "ann@example﹒⁠com", "ann@example.\u0338com",
+		"ann@ex＠ample.com", "ann@ex／ample.com", "ann@℀.com", "ann@example﹒\u2060com", "ann@example.\u0338com",
 		"ann@exa\u00admple.com", "ann@exa\u200bmple.com", "ann@exa\u200dmple.com", "ann@exa\u2060mple.com", "ann@exa\ufe0fmple.com",
 		"ann@exa\u202emple.com", "ann@exa\u2066mple.com", "ann@exa\U000e0041mple.com", "ann@exa\u034fmple.com",
 		"ann@\u05d01a.example", "ann@a\u05d0.example", "ann@\u0661.\u05d0", // against the bidi rule

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -22,7 +23,6 @@ const (
 // visit is what is known of a request beside the request itself.
 type visit struct {
 	ref    string
-	login  *gatehouse.Login
 	form   bool              // the body is a form: answer with a page
 	values map[string]string // of the form, to fill in again; no passwords
 }
@@ -64,7 +64,7 @@ func (s *Web) guard(next http.Handler) http.Handler {
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
 			s.log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("ref", v.ref), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))

@@ -127,6 +127,9 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("Parse(%.120q) = %v, %v, want ErrMalformed", encoded, h, err)
 			continue
 		}
+		if len(encoded) > 512 && !strings.Contains(err.Error(), "longer than 512 bytes") {
+			t.Errorf("Parse of %d bytes: %v, want that it is not looked at", len(encoded), err)
+		}
 		if len(err.Error()) > 120 || strings.Contains(err.Error(), "c29t") || strings.Contains(err.Error(), "VvlC") {
 			t.Errorf("Parse(%.120q): the error tells of the hash: %v", encoded, err)
 		}

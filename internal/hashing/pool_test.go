@@ -224,6 +224,20 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
+// Callers who come at once to a pool at rest do not count as a queue, though
+// no worker has taken any of them yet.
+func TestQueueAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Params: small, Workers: 20, Queue: 1})
+		for i := range 21 {
+			j := &job{memory: 1, work: 1, run: func() error { time.Sleep(time.Second); return nil }, done: make(chan struct{})}
+			if err := p.admit(t.Context(), j); err != nil {
+				t.Fatalf("the %dth of 21 for 20 workers and a queue of one: %v", i+1, err)
+			}
+		}
+	})
+}
+
 func TestLeaveTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{Params: small, Workers: 1, Queue: 2})
@@ -603,13 +617,16 @@ func TestIdleMemory(t *testing.T) {
 		}
 		// There is nothing more to give back, and no timer that goes on.
 		before = forced()
+		if err := p.do(t.Context(), 64, 1, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Hour)
 		if n := forced() - before; n != 0 {
 			t.Errorf("%d more collections in an idle hour", n)
 		}
 		// Work postpones it, Close prevents it.
 		for range 5 {
-			if err := p.do(t.Context(), 19456, 1, func() error { return nil }); err != nil {
+			if err := p.do(t.Context(), 19456, 1, func() error { time.Sleep(2 * idleAfter); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(idleAfter - time.Second)

@@ -48,7 +48,7 @@ type Settings struct {
 	SessionsPerUser      int           `name:"sessions-per-user" group:"Sessions" default:"100" min:"1" max:"1000" placeholder:"N" help:"Live sessions that one user may have; the one that was used longest ago gives way."`
 
 	PasswordMinLength int  `name:"password-min-length" group:"Passwords" default:"8" min:"8" max:"64" placeholder:"N" help:"Characters a new password must have."`
-	HashMemory        Size `name:"hash-memory" group:"Passwords" default:"19MiB" min:"64KiB" max:"1GiB" placeholder:"SIZE" help:"Memory of one argon2id hash. Production mode refuses less than OWASP's least." cost:"Less makes a stolen database cheaper to crack; more lets fewer people log in at once."`
+	HashMemory        Size `name:"hash-memory" group:"Passwords" default:"19MiB" min:"64KiB" max:"256MiB" placeholder:"SIZE" help:"Memory of one argon2id hash. Production mode refuses less than OWASP's least." cost:"Less makes a stolen database cheaper to crack; more lets fewer people log in at once."`
 	HashTime          int  `name:"hash-time" group:"Passwords" default:"2" min:"1" max:"16" placeholder:"N" help:"Passes of one argon2id hash." cost:"Fewer make a stolen database cheaper to crack; more make each login slower."`
 	HashParallelism   int  `name:"hash-parallelism" group:"Passwords" default:"1" min:"1" max:"16" placeholder:"N" help:"Lanes of one argon2id hash."`
 	HashWorkers       int  `name:"hash-workers" group:"Passwords" default:"0" min:"0" max:"256" placeholder:"N" help:"Hashes computed at the same time; 0 is one for each CPU. Each takes hash-memory."`
