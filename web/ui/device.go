@@ -40,7 +40,6 @@ var systems = map[string]string{
 	useragent.MacOS:        "macOS",
 	useragent.IOS:          "iOS",
 	useragent.Linux:        "Linux",
-	useragent.FreeBSD:      "FreeBSD",
 	useragent.ChromeOS:     "ChromeOS",
 	useragent.BlackBerry:   "BlackBerry",
 	useragent.Harmony:      "HarmonyOS",
@@ -62,6 +61,7 @@ var programs = map[string]string{
 	"undici":            "Node.js program",
 	"axios":             "Node.js program",
 	"node-fetch":        "Node.js program",
+	"java-http-client":  "Java program",
 	"java":              "Java program",
 	"apache-httpclient": "Java program",
 	"okhttp":            "OkHttp client",
@@ -69,7 +69,6 @@ var programs = map[string]string{
 	"postmanruntime":    "Postman",
 	"insomnia":          "Insomnia",
 	"bruno-runtime":     "Bruno",
-	"powershell":        "PowerShell",
 }
 
 // DeviceName is the browser and the system of a User-Agent header in words:
@@ -87,6 +86,11 @@ func DeviceName(userAgent string) string {
 	name, system := browsers[ua.Name], systems[ua.OS]
 	if ua.Device == "iPhone" || ua.Device == "iPad" {
 		system = ua.Device
+	}
+	for _, bsd := range []string{"FreeBSD", "OpenBSD", "NetBSD"} { // which the library does not find before a processor
+		if system == "" && strings.Contains(userAgent, bsd) {
+			system = bsd
+		}
 	}
 	if name == "" {
 		name = "Unknown browser"
