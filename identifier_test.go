@@ -163,6 +163,7 @@ func TestParseEmailRefuses(t *testing.T) {
 		strings.Repeat("ﬀ", 15) + strings.Repeat("ΐ", 12) + "@example.com",
 		"ann@" + strings.Repeat("d", 64) + ".com",
 		strings.Repeat("l", 64) + "@" + strings.Repeat("d", 62) + "." + strings.Repeat("a", 63) + "." + strings.Repeat("a", 63),
+		strings.Repeat("l", 61) + "ŉ@" + strings.Repeat("d", 62) + "." + strings.Repeat("a", 63) + "." + strings.Repeat("a", 63), // ŉ is two bytes, ʼn three
 		"l@" + strings.Repeat("a.", 126) + "com",
 		"ann@" + strings.Repeat("ü", 60) + "ß.com",
 		strings.Repeat(" ", 1024) + "ann@example.com",
