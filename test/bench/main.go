@@ -1,0 +1,207 @@
+// Command bench measures the built binary beside a bare net/http handler that
+// writes the same bytes, and beside the bare password hash, in one run, and
+// prints a table of ratios: these do not depend on how fast or noisy a machine
+// is as much as the numbers do.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"runtime"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	binary := flag.String("binary", "bin/gatehouse", "the `FILE` to measure")
+	seconds := flag.Float64("seconds", 3, "how long each measurement takes")
+	large := flag.Int("users", 100_000, "users in the large store")
+	bareAt := flag.String("bare", "", "serve the bare handler with the answer in this `FILE`; used by the command itself")
+	flag.Parse()
+	if *bareAt != "" {
+		log.Fatal(serveBare(*bareAt))
+	}
+	b := &bench{binary: *binary, each: time.Duration(*seconds * float64(time.Second)), large: *large}
+	if err := b.run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	binary string
+	each   time.Duration
+	large  int
+	rows   []row
+}
+
+// row is one line of the table.
+type row struct {
+	what    string
+	clients int
+	sample
+	note string
+}
+
+// sample is what one measurement saw.
+type sample struct {
+	rate float64       // operations per second
+	cpu  time.Duration // of the server, for each operation
+}
+
+func (b *bench) add(what string, clients int, s sample, note string) {
+	b.rows = append(b.rows, row{what, clients, s, note})
+}
+
+// goal is one line of what is to be reached.
+type goal struct {
+	what    string
+	is      float64
+	atMost  bool
+	bound   float64
+	measure string
+}
+
+func (b *bench) run(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "gatehouse-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+
+	small, err := startGatehouse(ctx, b.binary, folder+"/small", 1_000)
+	if err != nil {
+		return err
+	}
+	defer small.stop()
+	big, err := startGatehouse(ctx, b.binary, folder+"/large", b.large)
+	if err != nil {
+		return err
+	}
+	defer big.stop()
+	idle, err := big.resident()
+	if err != nil {
+		return err
+	}
+
+	browsers := make([]*client, 64)
+	for i := range browsers {
+		if browsers[i], err = newClient(big.url, userEmail(i)); err != nil {
+			return err
+		}
+	}
+	few := make([]*client, 8)
+	for i := range few {
+		if few[i], err = newClient(small.url, userEmail(i)); err != nil {
+			return err
+		}
+	}
+	answer, err := browsers[0].raw("GET", "/api/auth/me")
+	if err != nil {
+		return err
+	}
+	plain, err := startBare(ctx, folder, answer)
+	if err != nil {
+		return err
+	}
+	defer plain.stop()
+	strangers := make([]*client, 8)
+	for i := range strangers {
+		strangers[i] = anonymous(plain.url)
+	}
+
+	// Interleaved, and the median of three, so that a slow moment of the machine
+	// does not fall on one side alone.
+	bare := b.measure(plain, strangers, getMe)
+	meLarge := b.measure(big, browsers[:8], getMe)
+	meSmall := b.measure(small, few, getMe)
+	b.add("bare handler, the same bytes", 8, bare, "")
+	b.add(fmt.Sprintf("me, %d users", b.large), 8, meLarge, fmt.Sprintf("%.2f × the CPU of bare", ratio(meLarge, bare)))
+	b.add("me, 1000 users", 8, meSmall, fmt.Sprintf("%.2f × the CPU of bare", ratio(meSmall, bare)))
+
+	one := b.measure(big, browsers[:1], postRefresh)
+	many := b.measure(big, browsers, postRefresh)
+	b.add("refresh, rotating and durable", 1, one, fmt.Sprintf("%.2f × the CPU of bare", ratio(one, bare)))
+	b.add("refresh, rotating and durable", 64, many, fmt.Sprintf("%.2f × the CPU of bare, %.1f × the rate of one client", ratio(many, bare), many.rate/one.rate))
+
+	hash := bareHash(b.each)
+	b.add("bare argon2id hash (19 MiB, 2, 1)", runtime.GOMAXPROCS(0), hash, "")
+	workers := 2 * runtime.GOMAXPROCS(0)
+	logins := b.measure(big, browsers[:workers], postLogin)
+	registers := b.measure(big, browsers[:workers], postRegister())
+	b.add("login", workers, logins, fmt.Sprintf("%.0f %% of the bare hash rate", 100*logins.rate/hash.rate))
+	b.add("register", workers, registers, fmt.Sprintf("%.0f %% of the bare hash rate", 100*registers.rate/hash.rate))
+
+	starts, err := measureStarts(ctx, b.binary, folder+"/starts")
+	if err != nil {
+		return err
+	}
+	size, err := os.Stat(b.binary)
+	if err != nil {
+		return err
+	}
+	b.print([]goal{
+		{"me, CPU / bare handler", ratio(meLarge, bare), true, 2, ""},
+		{"me, large / small store", ratio(meLarge, meSmall), true, 1.1, ""},
+		{"refresh with 64 clients, CPU / bare handler", ratio(many, bare), true, 8, ""},
+		{"refresh, rate of 64 clients / of one", many.rate / one.rate, false, 5, ""},
+		{"login, rate / bare hash", logins.rate / hash.rate, false, 0.95, ""},
+		{"register, rate / bare hash", registers.rate / hash.rate, false, 0.95, ""},
+		{"login, CPU beyond one hash", ms(logins.cpu - hash.cpu), true, 0.5, "ms"},
+		{"register, CPU beyond one hash", ms(registers.cpu - hash.cpu), true, 0.5, "ms"},
+		{"start to first answer", ms(starts), true, 50, "ms"},
+		{"idle memory", float64(idle) / (1 << 20), true, 30, "MB"},
+		{"binary", float64(size.Size()) / (1 << 20), true, 30, "MB"},
+	})
+	return nil
+}
+
+// measure is the median of three measurements by CPU.
+func (b *bench) measure(p *process, clients []*client, op operation) sample {
+	samples := make([]sample, 0, 3)
+	for range 3 {
+		s, err := drive(p, clients, op, b.each)
+		if err != nil {
+			log.Fatal(errors.Join(err, errors.New(p.log())))
+		}
+		samples = append(samples, s)
+	}
+	return median(samples)
+}
+
+func median(s []sample) sample {
+	for i := range s {
+		for j := i; j > 0 && cmp.Less(s[j].cpu, s[j-1].cpu); j-- {
+			s[j], s[j-1] = s[j-1], s[j]
+		}
+	}
+	return s[len(s)/2]
+}
+
+func ratio(a, b sample) float64  { return float64(a.cpu) / float64(b.cpu) }
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func userEmail(i int) string     { return fmt.Sprintf("user%d@example.com", i) }
+
+func (b *bench) print(goals []goal) {
+	fmt.Printf("%-36s %8s %12s %14s  %s\n", "operation", "clients", "ops/s", "server µs/op", "")
+	for _, r := range b.rows {
+		fmt.Printf("%-36s %8d %12.0f %14.1f  %s\n", r.what, r.clients, r.rate, float64(r.cpu.Nanoseconds())/1000, r.note)
+	}
+	fmt.Printf("\n%-46s %10s %12s\n", "goal", "is", "wanted")
+	for _, g := range goals {
+		sign, ok := "≥", g.is >= g.bound
+		if g.atMost {
+			sign, ok = "≤", g.is <= g.bound
+		}
+		verdict := "reached"
+		if !ok {
+			verdict = "NOT reached"
+		}
+		fmt.Printf("%-46s %10.2f %8s %.2f %-3s %s\n", g.what, g.is, sign, g.bound, g.measure, verdict)
+	}
+}
