@@ -197,7 +197,7 @@ func (c *Config) complete() error {
 	fault(c.InactivityTimeout > c.MaximumLifetime, "inactivity timeout %v is longer than the maximum lifetime %v", c.InactivityTimeout, c.MaximumLifetime)
 	fault(c.SessionsPerUser < 1 || c.SessionsPerUser > 1000, "sessions per user is %d, want 1 to 1000", c.SessionsPerUser)
 	fault(c.PasswordMinLength < 8 || c.PasswordMinLength > 64, "password minimum length is %d, want 8 to 64", c.PasswordMinLength)
-	fault(c.HashMemory < 8 || c.HashMemory > 1<<20, "hash memory is %d KiB, want 8 to %d", c.HashMemory, 1<<20)
+	fault(c.HashMemory < 8 || c.HashMemory > 256<<10, "hash memory is %d KiB, want 8 to %d", c.HashMemory, 256<<10)
 	fault(c.HashTime < 1 || c.HashTime > 16, "hash time is %d, want 1 to 16", c.HashTime)
 	fault(c.HashParallelism < 1 || c.HashParallelism > 16, "hash parallelism is %d, want 1 to 16", c.HashParallelism)
 	return errors.Join(faults...)

@@ -148,6 +148,9 @@ func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte)
 // The epoch stays: it is the same password, and nobody is logged out.
 func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []byte) (*User, error) {
 	hash, err := g.hashes.Hash(ctx, password)
+	if errors.Is(err, hashing.ErrBusy) {
+		return u, nil // the password was right: there will be another login
+	}
 	if err != nil {
 		return u, hashFault(err)
 	}
