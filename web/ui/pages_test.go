@@ -249,14 +249,14 @@ func TestFocus(t *testing.T) {
 		"an error on a page without any": {"sessions", "problem", ui.Page{Error: &ui.Error{Code: "session_not_found", Field: "id"}}},
 	} {
 		d := parseDocument(render(t, u, c.page, &c.p))
-		got := ""
+		var got strings.Builder
 		for n := range d.elements() {
 			if has(n, "autofocus") {
-				got += attr(n, "id")
+				got.WriteString(attr(n, "id"))
 			}
 		}
-		if got != c.want {
-			t.Errorf("%s: focus on %q, want %q", name, got, c.want)
+		if got.String() != c.want {
+			t.Errorf("%s: focus on %q, want %q", name, got.String(), c.want)
 		}
 	}
 }
@@ -458,13 +458,13 @@ func TestEveryMessageIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	templates := ""
+	var templates strings.Builder
 	for _, f := range files {
 		text, err := os.ReadFile("templates/" + f.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		templates += string(text)
+		templates.WriteString(string(text))
 	}
 	// Families that are looked up by a code, and the members there must be.
 	families := map[string][]string{
@@ -485,7 +485,7 @@ func TestEveryMessageIsUsed(t *testing.T) {
 		if strings.TrimSpace(text) != text || text == "" || strings.ContainsAny(text, "<>") {
 			t.Errorf("%s: %q is empty, has space around it or markup in it", id, text)
 		}
-		if strings.Contains(templates, `t "`+id+`"`) {
+		if strings.Contains(templates.String(), `t "`+id+`"`) {
 			continue
 		}
 		family, rest, _ := strings.Cut(id, ".")
