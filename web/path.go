@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func localPath(target string) string {
 	}
 	// Neither as it stands nor as a proxy may decode it.
 	for _, p := range []string{target, u.Path} {
-		if strings.HasPrefix(p, "//") || strings.ContainsAny(p, "\\\r\n\t\x00") || strings.HasPrefix(path.Clean(p), "//") {
+		if strings.HasPrefix(p, "//") || strings.ContainsAny(p, "\\\r\n\t\x00") {
 			return ""
 		}
 	}
@@ -35,28 +36,24 @@ func localPath(target string) string {
 
 // canonicalPath is the one spelling of a path, for comparing: percent signs
 // decoded as often as they were encoded, '\' as '/', no parameters, no empty
-// segments, no dots or spaces at the end of a segment, lower case, dot segments
+// segments, no dots or spaces at the end of a segment, one case, dot segments
 // resolved.
 func canonicalPath(p string) string { return path.Clean(plainPath(p)) }
 
 // plainPath is canonicalPath with the dot segments still there.
 func plainPath(p string) string {
-	for range 8 {
-		decoded, err := url.PathUnescape(p)
-		if err != nil {
-			decoded = lenientUnescape(p)
-		}
-		if decoded == p {
-			break
-		}
-		p = decoded
-	}
-	p = strings.ToLower(strings.ReplaceAll(p, `\`, "/"))
+	p = strings.ReplaceAll(unescapeFully(p), `\`, "/")
+	// By way of upper case, since some small letters share one: 'ſ' is an 's'.
+	p = strings.ToLower(strings.ToUpper(p))
 	var segments []string
 	for segment := range strings.SplitSeq(p, "/") {
-		segment, _, _ = strings.Cut(segment, ";")
-		segment, _, _ = strings.Cut(segment, "\x00")
-		if segment != "." && segment != ".." {
+		// Parameters, and what ends a path where it is read as C or as a URL.
+		if i := strings.IndexAny(segment, ";\x00?#"); i >= 0 {
+			segment = segment[:i]
+		}
+		if dots := strings.TrimRight(segment, " \t\r\n"); dots == "." || dots == ".." {
+			segment = dots
+		} else {
 			segment = strings.TrimRight(segment, ". \t\r\n")
 		}
 		if segment != "" {
@@ -66,20 +63,21 @@ func plainPath(p string) string {
 	return "/" + strings.Join(segments, "/")
 }
 
-// lenientUnescape decodes the percent signs that can be decoded.
-func lenientUnescape(p string) string {
-	var b strings.Builder
-	for i := 0; i < len(p); i++ {
-		if p[i] == '%' && i+2 < len(p) {
-			if s, err := url.PathUnescape(p[i : i+3]); err == nil {
-				b.WriteString(s)
-				i += 2
-				continue
+// unescapeFully decodes percent signs until there is none left that can be
+// decoded, in one pass: a byte that was decoded may complete another escape.
+func unescapeFully(p string) string {
+	b := make([]byte, 0, len(p))
+	for i := range len(p) {
+		b = append(b, p[i])
+		for n := len(b); n >= 3 && b[n-3] == '%'; n = len(b) {
+			c, err := strconv.ParseUint(string(b[n-2:]), 16, 8)
+			if err != nil {
+				break
 			}
+			b = append(b[:n-3], byte(c))
 		}
-		b.WriteByte(p[i])
 	}
-	return b.String()
+	return string(b)
 }
 
 // isBelow reports whether the request may be for one of the protected paths,

@@ -65,25 +65,32 @@ func (s *Web) RequirePaths(paths []string, next http.Handler) http.Handler {
 
 func (s *Web) require(next http.Handler, may func(*gatehouse.User) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, _ = s.enter(r)
+		r, v := s.enter(r)
 		w.Header()["Cache-Control"] = noStore
-		if _, ok := bearer(r); !ok {
-			if err := s.sameOrigin(r); err != nil {
-				s.fail(w, r, route{}, err)
-				return
-			}
-		}
-		l, err := s.identify(w, r)
+		l, err := s.admit(w, r, may)
 		if err != nil {
+			// A refusal is an answer of ours, with our headers.
+			s.headers.set(w.Header())
+			w.Header()["X-Request-Id"] = []string{v.ref}
 			s.deny(w, r, route{}, err)
-			return
-		}
-		if !may(l.User) {
-			s.fail(w, r, route{}, errForbidden)
 			return
 		}
 		next.ServeHTTP(w, withLogin(r, l))
 	})
+}
+
+// admit decides whether the request may pass a Require.
+func (s *Web) admit(w http.ResponseWriter, r *http.Request, may func(*gatehouse.User) bool) (*gatehouse.Login, error) {
+	if _, ok := bearer(r); !ok {
+		if err := s.sameOrigin(r); err != nil {
+			return nil, err
+		}
+	}
+	l, err := s.identify(w, r)
+	if err == nil && !may(l.User) {
+		return nil, errForbidden
+	}
+	return l, err
 }
 
 // identify says who sent the request: by the bearer token if there is one,

@@ -71,7 +71,10 @@ func New(cfg Config) (*Web, error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 			faults = append(faults, errors.New("the public URL is not http(s)://host[:port]"))
 		} else {
-			s.origin, s.secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
+			// As browsers write it: lower case, without the port of the scheme.
+			defaultPort := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+			s.origin = u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), defaultPort)
+			s.secure = u.Scheme == "https"
 			if err := s.csrf.AddTrustedOrigin(s.origin); err != nil {
 				faults = append(faults, fmt.Errorf("public URL: %w", err))
 			}
