@@ -62,7 +62,7 @@ func TestAssets(t *testing.T) {
 		if hash := hex.EncodeToString(sum[:8]); !strings.Contains(path, "."+hash+".") {
 			t.Errorf("%s is not named by its content (%s)", path, hash)
 		}
-		if r.StatusCode != 200 || len(plain) == 0 {
+		if r.StatusCode != http.StatusOK || len(plain) == 0 {
 			t.Errorf("%s: status %d, %d bytes", path, r.StatusCode, len(plain))
 		}
 		for key, want := range map[string]string{
@@ -98,20 +98,20 @@ func TestAssets(t *testing.T) {
 			etag := get(u, "GET", path, "Accept-Encoding", accept).Header.Get("ETag")
 			for _, match := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
 				r := get(u, "GET", path, "Accept-Encoding", accept, "If-None-Match", match)
-				if b := body(t, r); r.StatusCode != 304 || len(b) != 0 || r.Header.Get("ETag") != etag {
+				if b := body(t, r); r.StatusCode != http.StatusNotModified || len(b) != 0 || r.Header.Get("ETag") != etag {
 					t.Errorf("%s, If-None-Match %s: status %d, %d bytes", path, match, r.StatusCode, len(b))
 				}
 			}
-			if r := get(u, "GET", path, "Accept-Encoding", accept, "If-None-Match", `"other"`); r.StatusCode != 200 {
+			if r := get(u, "GET", path, "Accept-Encoding", accept, "If-None-Match", `"other"`); r.StatusCode != http.StatusOK {
 				t.Errorf("%s, another ETag: status %d", path, r.StatusCode)
 			}
 		}
 
 		head := get(u, "HEAD", path)
-		if b := body(t, head); head.StatusCode != 200 || len(b) != 0 || head.Header.Get("Content-Length") != strconv.Itoa(len(plain)) {
+		if b := body(t, head); head.StatusCode != http.StatusOK || len(b) != 0 || head.Header.Get("Content-Length") != strconv.Itoa(len(plain)) {
 			t.Errorf("HEAD %s: status %d, %d bytes", path, head.StatusCode, len(b))
 		}
-		if r := get(u, "POST", path); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD" {
+		if r := get(u, "POST", path); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: status %d, Allow %q", path, r.StatusCode, r.Header.Get("Allow"))
 		}
 	}
@@ -124,7 +124,7 @@ func TestNothingElseIsServed(t *testing.T) {
 		"/assets/", "/assets", "/", "/assets/app.css", "/assets/app.0000000000000000.css", strings.TrimSuffix(css, ".css"),
 		css + "/", css + ".gz", "/assets/" + css, "/assets/../templates/login.html", "/assets/%2e%2e/ui.go", strings.ToUpper(css),
 	} {
-		if r := get(u, "GET", path); r.StatusCode != 404 {
+		if r := get(u, "GET", path); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: status %d, want 404", path, r.StatusCode)
 		}
 	}
