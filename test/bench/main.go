@@ -117,23 +117,21 @@ func (b *bench) run(ctx context.Context) error {
 
 	// Interleaved, and the median of three, so that a slow moment of the machine
 	// does not fall on one side alone.
-	bare := b.measure(plain, strangers, getMe)
-	meLarge := b.measure(big, browsers[:8], getMe)
-	meSmall := b.measure(small, few, getMe)
+	cheap := b.interleave(
+		series{plain, strangers, getMe}, series{big, browsers[:8], getMe}, series{small, few, getMe},
+		series{big, browsers[:1], postRefresh}, series{big, browsers, postRefresh},
+	)
+	bare, meLarge, meSmall, one, many := cheap[0], cheap[1], cheap[2], cheap[3], cheap[4]
 	b.add("bare handler, the same bytes", 8, bare, "")
 	b.add(fmt.Sprintf("me, %d users", b.large), 8, meLarge, fmt.Sprintf("%.2f × the CPU of bare", ratio(meLarge, bare)))
 	b.add("me, 1000 users", 8, meSmall, fmt.Sprintf("%.2f × the CPU of bare", ratio(meSmall, bare)))
-
-	one := b.measure(big, browsers[:1], postRefresh)
-	many := b.measure(big, browsers, postRefresh)
 	b.add("refresh, rotating and durable", 1, one, fmt.Sprintf("%.2f × the CPU of bare", ratio(one, bare)))
 	b.add("refresh, rotating and durable", 64, many, fmt.Sprintf("%.2f × the CPU of bare, %.1f × the rate of one client", ratio(many, bare), many.rate/one.rate))
 
-	hash := bareHash(b.each)
-	b.add("bare argon2id hash (19 MiB, 2, 1)", runtime.GOMAXPROCS(0), hash, "")
 	workers := 2 * runtime.GOMAXPROCS(0)
-	logins := b.measure(big, browsers[:workers], postLogin)
-	registers := b.measure(big, browsers[:workers], postRegister())
+	dear := b.interleave(series{}, series{big, browsers[:workers], postLogin}, series{big, browsers[:workers], postRegister()})
+	hash, logins, registers := dear[0], dear[1], dear[2]
+	b.add("bare argon2id hash (19 MiB, 2, 1)", runtime.GOMAXPROCS(0), hash, "")
 	b.add("login", workers, logins, fmt.Sprintf("%.0f %% of the bare hash rate", 100*logins.rate/hash.rate))
 	b.add("register", workers, registers, fmt.Sprintf("%.0f %% of the bare hash rate", 100*registers.rate/hash.rate))
 
@@ -161,17 +159,35 @@ func (b *bench) run(ctx context.Context) error {
 	return nil
 }
 
-// measure is the median of three measurements by CPU.
-func (b *bench) measure(p *process, clients []*client, op operation) sample {
-	samples := make([]sample, 0, 3)
+// series is one thing to measure; without a process it is the bare hash.
+type series struct {
+	process *process
+	clients []*client
+	do      operation
+}
+
+// interleave measures each series three times, in turns, and answers with the
+// median of each.
+func (b *bench) interleave(all ...series) []sample {
+	samples := make([][]sample, len(all))
 	for range 3 {
-		s, err := drive(p, clients, op, b.each)
-		if err != nil {
-			log.Fatal(errors.Join(err, errors.New(p.log())))
+		for i, x := range all {
+			if x.process == nil {
+				samples[i] = append(samples[i], bareHash(b.each))
+				continue
+			}
+			s, err := drive(x.process, x.clients, x.do, b.each)
+			if err != nil {
+				log.Fatal(errors.Join(err, errors.New(x.process.log())))
+			}
+			samples[i] = append(samples[i], s)
 		}
-		samples = append(samples, s)
 	}
-	return median(samples)
+	medians := make([]sample, len(all))
+	for i := range samples {
+		medians[i] = median(samples[i])
+	}
+	return medians
 }
 
 func median(s []sample) sample {
