@@ -106,14 +106,14 @@ func cleanAttr(_ []string, a slog.Attr) slog.Attr {
 	case slog.KindTime:
 		a.Value = slog.StringValue(a.Value.Time().UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 	case slog.KindString:
-		a.Value = slog.StringValue(clean(a.Value.String()))
+		a.Value = slog.StringValue(forLog(a.Value.String()))
 	case slog.KindAny:
 		switch v := a.Value.Any().(type) {
 		case error:
-			a.Value = slog.StringValue(clean(v.Error()))
+			a.Value = slog.StringValue(forLog(v.Error()))
 		case *slog.Source, slog.Level:
 		default:
-			a.Value = slog.StringValue(clean(fmt.Sprint(v)))
+			a.Value = slog.StringValue(forLog(fmt.Sprint(v)))
 		}
 	}
 	return a
@@ -122,13 +122,23 @@ func cleanAttr(_ []string, a slog.Attr) slog.Attr {
 // mostLogged is how much of one value is logged, in bytes: a stack fits.
 const mostLogged = 16 << 10
 
-// clean writes everything that does not print as an escape: line breaks and
-// other control characters, and those that turn the direction of text around.
-func clean(s string) string {
+// forLog leaves line breaks and tabs to the handlers, which escape them.
+func forLog(s string) string {
 	if len(s) > mostLogged {
 		s = s[:mostLogged] + "…"
 	}
-	odd := func(r rune) bool { return r == utf8.RuneError || r != ' ' && !unicode.IsGraphic(r) }
+	return escape(s, "\n\t")
+}
+
+// Printable is s as a part of a line on a terminal: what does not print, such as
+// line breaks, control characters and what turns the direction of text around,
+// is written as an escape.
+func Printable(s string) string { return escape(s, "") }
+
+func escape(s, keep string) string {
+	odd := func(r rune) bool {
+		return r == utf8.RuneError || r != ' ' && !unicode.IsGraphic(r) && !strings.ContainsRune(keep, r)
+	}
 	if !strings.ContainsFunc(s, odd) {
 		return s
 	}

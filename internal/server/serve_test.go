@@ -341,8 +341,8 @@ func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins at 2000-01-01
 		nasty := "a\nlevel=ERROR msg=forged \x1b[31m\x9b \u202egnp"
 		for _, c := range []struct{ format, want string }{
-			{"text", `time=2000-01-01T00:00:00.000Z level=INFO msg="a\\u{a}level=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp" err="a\\u{a}level=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp" n=3`},
-			{"json", `{"time":"2000-01-01T00:00:00.000Z","level":"INFO","msg":"a\\u{a}level=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp","err":"a\\u{a}level=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp","n":3}`},
+			{"text", `time=2000-01-01T00:00:00.000Z level=INFO msg="a\nlevel=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp" err="a\nlevel=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp" n=3`},
+			{"json", `{"time":"2000-01-01T00:00:00.000Z","level":"INFO","msg":"a\nlevel=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp","err":"a\nlevel=ERROR msg=forged \\u{1b}[31m\\u{fffd} \\u{202e}gnp","n":3}`},
 		} {
 			var b bytes.Buffer
 			log, w := newLog(&b, "info", c.format, false)

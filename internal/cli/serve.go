@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/server"
+)
+
+type serve struct{}
+
+// Run serves until SIGINT or SIGTERM; a second one ends the process at once.
+func (serve) Run(p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	// A closed pipe at the end of the log is no reason to stop serving.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return server.Run(ctx, loaded, p.out, p.err, terminal(p.err))
+}
+
+type config struct {
+	JSON bool `name:"json" help:"Write JSON."`
+}
+
+// Run shows the settings also when they are refused, for that is when people
+// want to see them.
+func (c config) Run(p *program) error {
+	loaded, err := p.load()
+	if c.JSON {
+		faults, _ := err.(server.Faults)
+		if werr := loaded.WriteJSON(p.out, faults); werr != nil {
+			return werr
+		}
+		return err
+	}
+	if werr := loaded.WriteReport(p.out); werr != nil {
+		return werr
+	}
+	for _, w := range loaded.Warnings {
+		fmt.Fprintf(p.err, "warning: %s\n", server.Printable(w))
+	}
+	return err
+}
+
+type healthcheck struct{}
+
+// Run is for containers without any other program in them.
+func (healthcheck) Run(p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	url := server.LocalURL(loaded.Settings.Listen) + "/readyz"
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	fmt.Fprintln(p.out, "ready")
+	return nil
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
+)
+
+// ErrNoDatabase is the answer of [OpenExisting] when nothing was ever kept where
+// the settings point to.
+var ErrNoDatabase = errors.New("there is no database")
+
+// Instance is an open Gatehouse: the core on its store.
+type Instance struct {
+	Gatehouse *gatehouse.Gatehouse
+	Store     *sqlite.Store
+}
+
+// Open makes what is missing of the data folder, the secret and the database,
+// and opens them.
+func Open(s *Settings, log *slog.Logger) (*Instance, error) {
+	if err := makeFolder(s.Data); err != nil {
+		return nil, err
+	}
+	secret, err := masterSecret(s)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(s.DatabaseFile(), sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	g, err := gatehouse.New(s.core(store, secret, log))
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &Instance{g, store}, nil
+}
+
+// OpenExisting is Open for those who have no use for a new database: it fails
+// with [ErrNoDatabase], and makes nothing, if there is none.
+func OpenExisting(s *Settings, log *slog.Logger) (*Instance, error) {
+	if err := s.RequireDatabase(); err != nil {
+		return nil, err
+	}
+	return Open(s, log)
+}
+
+// RequireDatabase is nil if there is a database, and [ErrNoDatabase] otherwise.
+func (s *Settings) RequireDatabase() error {
+	there, err := s.databaseExists()
+	if err == nil && !there {
+		path, aerr := filepath.Abs(s.DatabaseFile())
+		if aerr != nil {
+			path = s.DatabaseFile()
+		}
+		return fmt.Errorf("%w at %s; name the data folder with --data or GATEHOUSE_DATA", ErrNoDatabase, path)
+	}
+	return err
+}
+
+func (s *Settings) databaseExists() (bool, error) {
+	_, err := os.Stat(s.DatabaseFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Close ends the work in the background and closes the store.
+func (i *Instance) Close() error {
+	return errors.Join(i.Gatehouse.Close(), i.Store.Close())
+}
+
+func makeFolder(name string) error {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("data folder %s: every user can put files into it: chmod 700 %s", name, name)
+	}
+	return nil
+}
+
+// masterSecret is the one of the settings, or else the one kept in the data
+// folder, which is made for a database that does not exist yet. It is never
+// made for one that does: sessions and sealed keys would be lost without a word.
+func masterSecret(s *Settings) (gatehouse.Secret, error) {
+	if s.Secret.Len() > 0 {
+		return s.Secret, nil
+	}
+	name := s.keptSecretFile()
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		there, err := s.databaseExists()
+		if err != nil {
+			return gatehouse.Secret{}, fmt.Errorf("database: %w", err)
+		}
+		if there {
+			return gatehouse.Secret{}, fmt.Errorf("there is a database, %s, but no master secret for it: %s is missing; put it back from a backup, or set GATEHOUSE_SECRET_FILE", s.DatabaseFile(), name)
+		}
+		secret, err := makeSecretFile(name)
+		if err != nil {
+			return gatehouse.Secret{}, fmt.Errorf("keep a new master secret: %w", err)
+		}
+		return secret, nil
+	}
+	secret, err := readSecretFile(name)
+	if err != nil {
+		return gatehouse.Secret{}, fmt.Errorf("master secret: %s %w", name, err)
+	}
+	if why := weakness(secret.Reveal()); why != "" {
+		return gatehouse.Secret{}, fmt.Errorf("master secret: %s %s; put back the file that was made at first start", name, why)
+	}
+	return secret, nil
+}
+
+func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slog.Logger) gatehouse.Config {
+	c := gatehouse.Config{
+		Store: store, Secret: secret, Logger: log,
+		Issuer: s.Issuer, Audience: s.Audience,
+		Algorithm: gatehouse.Algorithm(s.Algorithm), HS256Secret: s.HS256Secret,
+		TokenProfile:        s.TokenProfile,
+		AccessTokenLifetime: s.AccessTokenLifetime, RotationGrace: s.RotationGrace,
+		InactivityTimeout: s.InactivityTimeout, MaximumLifetime: s.MaximumLifetime,
+		RecentAuthentication: s.RecentAuthentication, SessionsPerUser: s.SessionsPerUser,
+		KeyRotation: s.KeyRotation, PasswordMinLength: s.PasswordMinLength, EventRetention: s.EventRetention,
+		HashMemory: int(s.HashMemory / 1024), HashTime: s.HashTime, HashParallelism: s.HashParallelism,
+		HashWorkers: s.HashWorkers, HashQueue: s.HashQueue,
+	}
+	if s.PreviousSecret.Len() > 0 {
+		c.PreviousSecrets = []gatehouse.Secret{s.PreviousSecret}
+	}
+	return c
+}
