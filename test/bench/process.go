@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -264,9 +265,7 @@ func serveBare(file string) error {
 	fmt.Printf("http://%s\n", l.Addr())
 	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
-		for k, v := range headers {
-			h[k] = v
-		}
+		maps.Copy(h, headers)
 		_, _ = w.Write(body)
 	})}
 	return srv.Serve(l)
