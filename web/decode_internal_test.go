@@ -81,3 +81,22 @@ func TestFieldsOfForms(t *testing.T) {
 		}
 	}
 }
+
+// What is filled in again when a form is refused is never a password.
+func TestPasswordsAreNotFilledInAgain(t *testing.T) {
+	s := &Web{}
+	r := httptest.NewRequest("POST", "/", strings.NewReader("email=ann@example.com&current_password=a&new_password=b&password=c"))
+	r.Header.Set("Content-Type", formMedia)
+	r, v := s.enter(r)
+	if _, err := decode[struct {
+		Email    string `json:"email"`
+		Current  string `json:"current_password"`
+		New      string `json:"new_password"`
+		Password string `json:"password"`
+	}](r); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.values) != 1 || v.values["email"] != "ann@example.com" {
+		t.Errorf("values are %v, want the address alone", v.values)
+	}
+}

@@ -243,7 +243,7 @@ var spellings = []string{
 	"/dashboard;x=1", "/dashboard;jsessionid=1/", "/;x/dashboard", "/x;y/../dashboard", "/..;/dashboard", "/x/..;/dashboard",
 	"/%2fdashboard", "/%2Fdashboard", "/x%2f..%2fdashboard", "/x%2f..%2Fdashboard%2f", "/%2e%2e/dashboard", "/.%2e/dashboard", "/x/%2e%2e/dashboard", "/x/..%252fdashboard",
 	`/\dashboard`, `/x\..\dashboard`, "/%5cdashboard", "/x%5c..%5cdashboard", "/x/..%5cdashboard",
-	"/dashboard%00", "/dashboard%00.png", "/dashboard%23x", "/dashboard%3fx", "/x/..%20/dashboard", "/dashboard#x",
+	"/dashboard%00", "/dashboard%00.png", "/dashboard%23x", "/dashboard%3fx", "/x/..%20/dashboard", "/dashboard#x", "/x%3f/../dashboard", "/x%3F/%2e%2e/dashboard",
 	"http://app.example/dashboard", "http://app.example//dashboard", "http://app.example/%64ashboard",
 	"/%25%36%34ashboard", "/dashboard%", "/%2%64ashboard/../dashboard",
 }
