@@ -37,7 +37,7 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 		if err != nil {
 			return nil, err
 		}
-		u, err2 := g.readUser(ctx, s.UserID)
+		u, err2 := g.userOf(ctx, s, s.UserID)
 		if errors.Is(err2, NotFound) {
 			return nil, errInvalidRefreshToken
 		}

@@ -42,7 +42,7 @@ func (g *Gatehouse) Authenticate(ctx context.Context, accessToken string) (*Logi
 	if err != nil {
 		return nil, err
 	}
-	u, err := g.readUser(ctx, c.Subject)
+	u, err := g.userOf(ctx, s, c.Subject)
 	if errors.Is(err, NotFound) {
 		return nil, errInvalidToken
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -75,7 +76,8 @@ func (g *Gatehouse) verify(ctx context.Context, token string) (*claims, error) {
 	if token == "" {
 		return nil, errNotAuthenticated
 	}
-	if len(token) > maxAccessToken {
+	// The decoder of base64 skips line breaks: one token has one spelling.
+	if len(token) > maxAccessToken || strings.ContainsAny(token, "\r\n") {
 		return nil, errInvalidToken
 	}
 	digest := sha256.Sum256([]byte(token))

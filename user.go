@@ -150,6 +150,20 @@ func (g *Gatehouse) readUser(ctx context.Context, id string) (*User, error) {
 	return u, nil
 }
 
+// userOf is the user of this id, to be held against the session. Who is
+// remembered from before the session was begun is read again: in another process
+// somebody may have changed the password, or been enabled, and logged in within
+// this second. Epochs only rise, and to disable a user raises the epoch, so no
+// session that has ended leads to a second reading.
+func (g *Gatehouse) userOf(ctx context.Context, s *Session, id string) (*User, error) {
+	u, err := g.readUser(ctx, id)
+	if err == nil && (s.Epoch > u.Epoch || s.Epoch == u.Epoch && !u.Enabled()) {
+		g.users.Delete(id)
+		return g.readUser(ctx, id)
+	}
+	return u, err
+}
+
 // checkName is the name as it is kept: NFC, without white space around it.
 func checkName(name string) (string, error) {
 	if !utf8.ValidString(name) {
