@@ -204,6 +204,20 @@ func (b *tab) fill(id, text string) {
 	call(b, input.InsertText, input.InsertTextParams{Text: text})
 }
 
+// waitFor waits until an expression is true.
+func (b *tab) waitFor(expression string) {
+	b.t.Helper()
+	deadline, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for !evaluate[bool](b, expression) {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			b.t.Fatalf("on %s this does not come true: %s", b.path(), expression)
+		}
+	}
+}
+
 func (b *tab) exists(selector string) bool {
 	b.t.Helper()
 	return evaluate[bool](b, fmt.Sprintf(`document.querySelector(%q) !== null`, selector))
