@@ -77,7 +77,7 @@ func (o *output) wait(pattern *regexp.Regexp, timeout time.Duration, done <-chan
 	}
 }
 
-var address = regexp.MustCompile(`(http://127\.0\.0\.1:[0-9]+)`)
+var address = regexp.MustCompile(`(?:: http://|Listening on )(127\.0\.0\.1:[0-9]+)\n`)
 
 // start starts a server on the data folder, which need not exist, and waits
 // until it says where it is. At the end of the test it must not have panicked.
@@ -111,7 +111,7 @@ func startWith(t testing.TB, data string, env []string, args ...string) *server 
 	if found == nil {
 		t.Fatalf("the server did not say where it is:\n%s", s.log)
 	}
-	s.url = found[1]
+	s.url = "http://" + found[1]
 	return s
 }
 
