@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -92,11 +93,32 @@ func (s *Web) guard(next http.Handler) http.Handler {
 			defer cancel()
 			r = r.WithContext(ctx)
 			if r.ContentLength > 0 {
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readBody)) // not every server can
+				r.Body = hurry(w, r.Body)
 			}
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// hurry gives the client a deadline for its body. It is lifted when the body has
+// been read, since reading on is how the server notices that a client hangs up.
+func hurry(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(readBody)) // not every server can; those have timeouts of their own
+	return &hurried{body, c}
+}
+
+type hurried struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+func (h *hurried) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if err != nil {
+		_ = h.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // sameOrigin refuses what another site makes a browser send (ASVS 3.5.1): by
