@@ -98,7 +98,7 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "rotation-grace": "59s",
-		"header-timeout": "29s", "read-timeout": "59s", "shutdown-timeout": "59s",
+		"header-timeout": "29s", "read-timeout": "59s", "shutdown-delay": "59s", "shutdown-timeout": "59s",
 	}
 	byType := map[string]string{"duration": "59m", "number": "9", "text": "words"}
 	for _, s := range table {

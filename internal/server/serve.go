@@ -25,8 +25,9 @@ type service struct {
 	probe    probe
 }
 
-// serve answers until ctx is done. Then it reports that it is not ready, takes
-// no more connections, and lets the requests it has accepted finish.
+// serve answers until ctx is done. Then it reports that it is not ready, goes on
+// for a moment, takes no more connections, and lets the requests it has accepted
+// finish.
 func (s *service) serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           s.routes(),
@@ -47,6 +48,13 @@ func (s *service) serve(ctx context.Context, l net.Listener) error {
 	}
 	s.stopping.Store(true)
 	s.log.Info("stopping", "timeout", s.settings.ShutdownTimeout.String())
+	// Shutdown refuses new connections at once, and drops requests that arrive
+	// on old ones. Whoever sends them must be told before.
+	select {
+	case err := <-ended:
+		return fmt.Errorf("accept connections: %w", err)
+	case <-time.After(s.settings.ShutdownDelay):
+	}
 	patience, cancel := context.WithTimeout(context.Background(), s.settings.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(patience); err != nil {

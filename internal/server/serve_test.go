@@ -35,6 +35,7 @@ func start(t *testing.T, s *service, change func(*Settings)) *running {
 		t.Fatal(err)
 	}
 	s.settings, s.log = &loaded.Settings, slog.New(slog.DiscardHandler)
+	s.settings.ShutdownDelay = 0 // there is no load balancer here
 	if change != nil {
 		change(s.settings)
 	}

@@ -68,6 +68,7 @@ type Settings struct {
 	ReadTimeout     time.Duration  `name:"read-timeout" group:"Network" default:"30s" min:"1s" max:"10m" placeholder:"TIME" help:"How long a client may take to send a whole request."`
 	WriteTimeout    time.Duration  `name:"write-timeout" group:"Network" default:"60s" min:"1s" max:"10m" placeholder:"TIME" help:"How long a request may take until its answer has been sent."`
 	IdleTimeout     time.Duration  `name:"idle-timeout" group:"Network" default:"2m" min:"1s" max:"1h" placeholder:"TIME" help:"How long an unused connection is kept open."`
+	ShutdownDelay   time.Duration  `name:"shutdown-delay" group:"Network" default:"1s" min:"0s" max:"1m" placeholder:"TIME" help:"How long after the order to stop everything is still answered, while /readyz says no, so that a load balancer can look elsewhere before connections are refused." cost:"A shorter one lets requests fail that a load balancer still sends here."`
 	ShutdownTimeout time.Duration  `name:"shutdown-timeout" group:"Network" default:"20s" min:"1s" max:"10m" placeholder:"TIME" help:"How long requests that were accepted may take to finish after the order to stop."`
 
 	LogLevel  string `name:"log-level" group:"Logs" choices:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level that is logged."`
