@@ -20,6 +20,8 @@ const (
 	exitFault   = 1
 	exitUsage   = 2
 	exitMissing = 3
+	// As for a program that SIGINT ended.
+	exitInterrupted = 130
 )
 
 // commands is the grammar of the command line.
@@ -31,6 +33,8 @@ type commands struct {
 	User        userGroup   `cmd:"" help:"Administer users."`
 	Keys        keysGroup   `cmd:"" help:"Administer the keys that sign access tokens."`
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
+	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`
+	Restore     restore     `cmd:"" help:"Put a backup in the place of the database. The service must be stopped."`
 	Healthcheck healthcheck `cmd:"" help:"Ask the service on this machine whether it is ready."`
 	Version     version     `cmd:"" help:"Show the version of this program."`
 }
@@ -187,6 +191,8 @@ func (p *program) report(err error) int {
 		status = exitMissing
 	case errors.Is(err, errUsage):
 		status = exitUsage
+	case errors.Is(err, errInterrupted):
+		status = exitInterrupted
 	}
 	fmt.Fprintf(p.err, "gatehouse: %s\n", server.Printable(text))
 	return status

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
+	"github.com/gatehouse-auth/gatehouse/internal/server"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
 
@@ -41,6 +44,71 @@ func (c migrate) Run(p *program) error {
 		p.say("To bring it up to date, run gatehouse migrate; make a backup before.")
 	default:
 		p.say("The database is up to date now.")
+	}
+	return nil
+}
+
+type backup struct {
+	File string `arg:"" help:"File to make; it must not exist."`
+}
+
+func (c backup) Run(p *program) (err error) {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	if err := loaded.Settings.RequireDatabase(); err != nil {
+		return err
+	}
+	ctx, file := context.Background(), loaded.Settings.DatabaseFile()
+	// Opening would migrate, and who makes a backup before an upgrade wants the
+	// database as it is.
+	current, wanted, err := sqlite.SchemaVersion(ctx, file)
+	if err != nil {
+		return err
+	}
+	if current < wanted {
+		return fmt.Errorf("the database has schema %d and this version works with %d: make the backup with the version that made the database, or run gatehouse migrate first", current, wanted)
+	}
+	store, err := sqlite.Open(file, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := store.Backup(ctx, c.File); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
+	} else if err != nil {
+		return err
+	}
+	p.say("The backup is complete and checked. The master secret is not in it: keep that as well, in another place.")
+	return nil
+}
+
+type restore struct {
+	File         string `arg:"" help:"The backup." type:"existingfile"`
+	Force        bool   `help:"Replace the database that is there."`
+	KeepSessions bool   `name:"keep-sessions" help:"Leave everybody logged in who was when the backup was made, also those who have logged out since. Without it everybody logs in again."`
+}
+
+func (c restore) Run(p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	s := &loaded.Settings
+	if err := server.MakeFolder(s.Data); err != nil {
+		return err
+	}
+	err = sqlite.Restore(context.Background(), c.File, s.DatabaseFile(), sqlite.RestoreOptions{Replace: c.Force, KeepSessions: c.KeepSessions})
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("there is a database already, %s; --force replaces it, and what is in it is lost", s.DatabaseFile())
+	case err != nil:
+		return err
+	}
+	p.say("The database is restored to " + s.DatabaseFile() + ".")
+	if s.LacksSecret() {
+		p.say("The master secret that belongs to it is missing: put it back as " + s.KeptSecretFile() + ", or set GATEHOUSE_SECRET_FILE.")
 	}
 	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 
 	"golang.org/x/term"
 
@@ -33,46 +31,38 @@ func (p *program) password(prompt string, stdin bool) (string, error) {
 	if !terminal(p.in) {
 		return "", usageError("there is no terminal to ask for the password on; use --password-stdin")
 	}
-	first, err := p.hidden(prompt + ": ")
-	if err != nil {
-		return "", err
-	}
-	second, err := p.hidden("The same again: ")
-	if err != nil {
-		return "", err
-	}
-	if first != second {
-		return "", errors.New("the two passwords are not the same; nothing was changed")
-	}
-	return first, nil
+	return p.askTwice(prompt)
 }
 
-// hidden reads a line that is not shown.
-func (p *program) hidden(prompt string) (string, error) {
+// errInterrupted: somebody typed Ctrl+C or Ctrl+D instead of an answer.
+var errInterrupted = errors.New("interrupted; nothing was changed")
+
+// askTwice has the terminal stop showing what is typed before it prompts: what
+// is pasted at once must not appear either.
+func (p *program) askTwice(prompt string) (password string, err error) {
 	fd := int(p.in.Fd())
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	// Who is interrupted while typing wants to see what they type afterwards.
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
-	done := make(chan struct{})
-	defer func() { signal.Stop(interrupted); close(done) }()
-	go func() {
-		select {
-		case <-interrupted:
-			_ = term.Restore(fd, before)
-			fmt.Fprintln(p.err)
-			os.Exit(130)
-		case <-done:
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
+	t := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{p.in, p.err}, "")
+	var answers [2]string
+	for i, prompt := range []string{prompt + ": ", "The same again: "} {
+		answers[i], err = t.ReadPassword(server.Printable(prompt))
+		if errors.Is(err, io.EOF) {
+			_, _ = io.WriteString(t, "\n")
+			return "", errInterrupted
 		}
-	}()
-	fmt.Fprint(p.err, server.Printable(prompt))
-	line, err := term.ReadPassword(fd)
-	fmt.Fprintln(p.err)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
 	}
-	return string(line), nil
+	if answers[0] != answers[1] {
+		return "", errors.New("the two passwords are not the same; nothing was changed")
+	}
+	return answers[0], nil
 }

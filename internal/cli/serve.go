@@ -22,9 +22,18 @@ func (serve) Run(p *program) error {
 	}
 	// A closed pipe at the end of the log is no reason to stop serving.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(p.err, "gatehouse: stopped at once")
+		os.Exit(exitFault)
+	}()
 	return server.Run(ctx, loaded, p.out, p.err, terminal(p.err))
 }
 

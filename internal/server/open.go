@@ -26,7 +26,7 @@ type Instance struct {
 // Open makes what is missing of the data folder, the secret and the database,
 // and opens them.
 func Open(s *Settings, log *slog.Logger) (*Instance, error) {
-	if err := makeFolder(s.Data); err != nil {
+	if err := MakeFolder(s.Data); err != nil {
 		return nil, err
 	}
 	secret, err := masterSecret(s)
@@ -66,6 +66,12 @@ func (s *Settings) RequireDatabase() error {
 	return err
 }
 
+// LacksSecret reports whether no master secret is set, and none is kept.
+func (s *Settings) LacksSecret() bool {
+	_, err := os.Stat(s.KeptSecretFile())
+	return s.Secret.Len() == 0 && errors.Is(err, fs.ErrNotExist)
+}
+
 func (s *Settings) databaseExists() (bool, error) {
 	_, err := os.Stat(s.DatabaseFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +85,9 @@ func (i *Instance) Close() error {
 	return errors.Join(i.Gatehouse.Close(), i.Store.Close())
 }
 
-func makeFolder(name string) error {
+// MakeFolder makes a data folder that only its owner can enter, and refuses one
+// into which every user can put files.
+func MakeFolder(name string) error {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
@@ -100,7 +108,7 @@ func masterSecret(s *Settings) (gatehouse.Secret, error) {
 	if s.Secret.Len() > 0 {
 		return s.Secret, nil
 	}
-	name := s.keptSecretFile()
+	name := s.KeptSecretFile()
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		there, err := s.databaseExists()
 		if err != nil {

@@ -29,9 +29,9 @@ func (l *Loaded) Report() []Entry {
 		case s.name == "database" && !strings.HasPrefix(e.Value, "sqlite:"):
 			e.Value = "[hidden]" // may hold a password
 		case s.name == "secret" && e.Value == "":
-			e.Value = "[made at first start, in " + l.Settings.keptSecretFile() + "]"
-			if _, err := os.Stat(l.Settings.keptSecretFile()); err == nil {
-				e.Value = "[hidden, in " + l.Settings.keptSecretFile() + "]"
+			e.Value = "[made at first start, in " + l.Settings.KeptSecretFile() + "]"
+			if _, err := os.Stat(l.Settings.KeptSecretFile()); err == nil {
+				e.Value = "[hidden, in " + l.Settings.KeptSecretFile() + "]"
 			}
 		case s.name == "audience" && e.Value == "":
 			e.Value = l.Settings.Issuer

@@ -92,8 +92,8 @@ func (s *Settings) DatabaseFile() string {
 	return filepath.Join(s.Data, "gatehouse.db")
 }
 
-// keptSecretFile is where the master secret is kept when none is set.
-func (s *Settings) keptSecretFile() string { return filepath.Join(s.Data, "secret") }
+// KeptSecretFile is where the master secret is kept when none is set.
+func (s *Settings) KeptSecretFile() string { return filepath.Join(s.Data, "secret") }
 
 // secretPair is a secret and the setting that names a file with it.
 type secretPair struct {
