@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -28,15 +27,9 @@ func TestTroubleIsNoticed(t *testing.T) {
 			b.visit("/")
 			b.checkQuiet()
 			evaluate[chromedp.Void](b, `{ window.ran = false; `+c.script+` }`)
-			deadline, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
-			defer tick.Stop()
-			for !slices.ContainsFunc(b.noticed(), func(s string) bool { return strings.Contains(s, c.want) }) {
-				select {
-				case <-tick.C:
-				case <-deadline:
-					t.Fatalf("nobody noticed; want %q", c.want)
-				}
-			}
+			b.wait("nobody noticed", func() bool {
+				return slices.ContainsFunc(b.noticed(), func(s string) bool { return strings.Contains(s, c.want) })
+			})
 			if evaluate[bool](b, `window.ran`) {
 				t.Error("the script ran")
 			}

@@ -337,14 +337,20 @@ func TestLogout(t *testing.T) {
 	})
 }
 
-// back presses the back button once.
+// back presses the back button once. A page out of the memory of the browser
+// comes without any event of a page that loads, so the history is asked.
 func (b *tab) back() {
 	b.t.Helper()
 	history := call(b, page.GetNavigationHistory, cdp.Empty{})
-	if history.CurrentIndex < 1 {
+	to := history.CurrentIndex - 1
+	if to < 0 {
 		b.t.Fatal("there is no page to go back to")
 	}
-	run(b, chromedp.NavigateToHistoryEntry(history.Entries[history.CurrentIndex-1].ID))
+	call(b, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[to].ID})
+	b.wait("the page before does not come", func() bool {
+		return call(b, page.GetNavigationHistory, cdp.Empty{}).CurrentIndex == to
+	})
+	b.waitFor(`document.readyState === 'complete'`)
 }
 
 // wantRefused sends cookies by hand, and wants no session for them.

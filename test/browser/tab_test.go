@@ -82,10 +82,10 @@ func (b *tab) watch(event any) {
 			b.expected[e.Response.URL] = true
 		}
 	case *log.EventEntryAdded:
-		// A page that answers with an error status is a line on the console,
-		// and so is the cache that a logout has emptied.
+		// A page that answers with an error status is a line on the console;
+		// what is merely said (that a logout has emptied the cache) is no trouble.
 		refusal := e.Entry.Source == log.EntrySourceNetwork && b.expected[e.Entry.URL]
-		if !refusal && !strings.HasPrefix(e.Entry.Text, "Clear-Site-Data header on ") {
+		if !refusal && e.Entry.Level != log.EntryLevelInfo {
 			note("log: %s: %s (%s)", e.Entry.Level, e.Entry.Text, e.Entry.URL)
 		}
 	case *audits.EventIssueAdded:
@@ -207,13 +207,19 @@ func (b *tab) fill(id, text string) {
 // waitFor waits until an expression is true.
 func (b *tab) waitFor(expression string) {
 	b.t.Helper()
+	b.wait("this does not come true: "+expression, func() bool { return evaluate[bool](b, expression) })
+}
+
+// wait asks again and again for what the browser reports by no event.
+func (b *tab) wait(complaint string, done func() bool) {
+	b.t.Helper()
 	deadline, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
-	for !evaluate[bool](b, expression) {
+	for !done() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			b.t.Fatalf("on %s this does not come true: %s", b.path(), expression)
+			b.t.Fatal(complaint)
 		}
 	}
 }
