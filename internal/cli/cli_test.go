@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GATEHOUSE_HASH_MEMORY", "64KiB")
 			e.Setenv("GATEHOUSE_HASH_TIME", "1")
 			e.Setenv("GATEHOUSE_LISTEN", "127.0.0.1:0")
+			e.Setenv("GATEHOUSE_SHUTDOWN_DELAY", "0s")
 			e.Values["service"] = &service{jar: map[string]string{}}
 			return nil
 		},
@@ -73,7 +74,7 @@ func binary(ts *testscript.TestScript, args ...string) *exec.Cmd {
 
 // settings are the variables that a script may set.
 var settings = []string{
-	"GATEHOUSE_HASH_MEMORY", "GATEHOUSE_HASH_TIME", "GATEHOUSE_LISTEN", "GATEHOUSE_LISTN", "GATEHOUSE_DATA", "GATEHOUSE_URL",
+	"GATEHOUSE_HASH_MEMORY", "GATEHOUSE_HASH_TIME", "GATEHOUSE_LISTEN", "GATEHOUSE_LISTN", "GATEHOUSE_SHUTDOWN_DELAY", "GATEHOUSE_DATA", "GATEHOUSE_URL",
 	"GATEHOUSE_SECRET", "GATEHOUSE_SECRET_FILE", "GATEHOUSE_SITE_NAME", "GATEHOUSE_ALGORITHM", "NODE_ENV", "MONGODB_URI", "JWT_ACCESS_SECRET",
 }
 

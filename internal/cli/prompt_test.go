@@ -35,7 +35,7 @@ func onTerminal(t *testing.T, args ...string) *screen {
 		t.Fatal(err)
 	}
 	s := &screen{t: t, cmd: exec.Command(path, args...), more: make(chan struct{}, 1)}
-	s.cmd.Env = append(os.Environ(), "GATEHOUSE_HASH_MEMORY=64KiB", "GATEHOUSE_HASH_TIME=1", "GATEHOUSE_LISTEN=127.0.0.1:0")
+	s.cmd.Env = append(os.Environ(), "GATEHOUSE_HASH_MEMORY=64KiB", "GATEHOUSE_HASH_TIME=1", "GATEHOUSE_LISTEN=127.0.0.1:0", "GATEHOUSE_SHUTDOWN_DELAY=0s")
 	if s.tty, err = pty.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
