@@ -1,0 +1,221 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sqlstore"
+)
+
+// Backup writes the state of this moment to a new file, which only its owner can
+// read, while the store goes on reading and writing. The file appears under its
+// name when it is complete, checked and on the disk; fs.ErrExist if the name is
+// taken. It needs no other file beside it, and holds nothing that was deleted.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return errClosed
+	}
+	if err := backup(ctx, s.path, file); err != nil {
+		return fmt.Errorf("back up to %s: %w", file, err)
+	}
+	return nil
+}
+
+func backup(ctx context.Context, path, file string) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	// This is for a clear answer before the work; place decides.
+	if _, err := os.Lstat(file); err == nil {
+		return fs.ErrExist
+	}
+	temp, err := copyDatabase(ctx, path, "rw", file)
+	if err != nil {
+		return err
+	}
+	defer remove(temp)
+	return place(temp, file, false)
+}
+
+// copyDatabase copies what a reader of the database from sees into a temporary
+// file beside to, and checks the copy.
+func copyDatabase(ctx context.Context, from, mode, to string) (temp string, err error) {
+	temp, err = tempFile(to)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			remove(temp)
+		}
+	}()
+	c, err := openConn(from, mode, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	_, err = c.exec(ctx, `VACUUM INTO $1`, temp)
+	if err = errors.Join(err, c.close()); err != nil {
+		return "", err
+	}
+	return temp, check(ctx, temp)
+}
+
+// check is nil if the file is a sound database of Gatehouse that this program
+// can work with, possibly after migrations.
+func check(ctx context.Context, path string) (err error) {
+	version, err := inspect(ctx, path, "ro")
+	if err != nil {
+		return err
+	}
+	if err := sqlstore.Check(version); errors.Is(err, ErrNewer) {
+		return err
+	}
+	c, err := openConn(path, "ro", 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	for query, want := range map[string]any{
+		`PRAGMA integrity_check(1)`:                       "ok",
+		`SELECT count(*) FROM pragma_foreign_key_check()`: int64(0),
+	} {
+		if got, err := c.value(ctx, query); err != nil {
+			return err
+		} else if got != want {
+			return fmt.Errorf("%w: %v", ErrDamaged, got)
+		}
+	}
+	return ctx.Err()
+}
+
+// RestoreOptions are choices of [Restore].
+type RestoreOptions struct {
+	// Replace allows replacing the database that is there.
+	Replace bool
+	// KeepSessions keeps the sessions and challenges of the backup. Otherwise
+	// everybody logs in again: what was logged out, or used up, after the backup
+	// would come back to life.
+	KeepSessions bool
+}
+
+// Restore puts the database in the file from, a backup, in the place of the one
+// at to. It checks the backup first, and to is either the old or the new one,
+// whatever happens. It answers fs.ErrExist if there is a file at to, unless it
+// may replace it, and [ErrInUse] if a process has that database open.
+func Restore(ctx context.Context, from, to string, opts RestoreOptions) error {
+	if err := restore(ctx, from, to, opts); err != nil {
+		return fmt.Errorf("restore %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func restore(ctx context.Context, from, to string, opts RestoreOptions) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	to, err = filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil && !opts.Replace {
+		return fs.ErrExist
+	}
+	if err := check(ctx, from); err != nil {
+		return err
+	}
+	temp, err := copyDatabase(ctx, from, "ro", to)
+	if err != nil {
+		return err
+	}
+	defer remove(temp)
+	if err := finishRestored(ctx, temp, opts); err != nil {
+		return err
+	}
+	if err := retire(ctx, to, opts.Replace); err != nil {
+		return err
+	}
+	return place(temp, to, opts.Replace)
+}
+
+// finishRestored makes of a copied backup what [Open] expects.
+func finishRestored(ctx context.Context, temp string, opts RestoreOptions) (err error) {
+	c, err := openConn(temp, "rw", 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if !opts.KeepSessions {
+		for _, table := range []string{"sessions", "challenges"} {
+			if _, err := c.Exec(ctx, `DELETE FROM `+table); err != nil {
+				return err
+			}
+		}
+	}
+	return c.enterWAL(ctx)
+}
+
+// retire makes sure that nobody uses the database at path, and that nothing lies
+// beside it that would be taken for a part of its successor.
+func retire(ctx context.Context, path string, replace bool) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 && !replace {
+			return fmt.Errorf("%w: %s-wal", fs.ErrExist, path)
+		}
+		return removeCompanions(path)
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: it is not a file", ErrForeign)
+	}
+	c, err := openConn(path, "rw", 0)
+	if err != nil {
+		return err
+	}
+	err = c.retire(ctx)
+	err = errors.Join(err, c.close())
+	switch {
+	case err == nil, errors.Is(err, ErrDamaged):
+		return removeCompanions(path)
+	case busy(err):
+		return fmt.Errorf("%w: stop the server first", ErrInUse)
+	}
+	return err
+}
+
+// retire merges the -wal file into the database, which SQLite does only for one
+// who has it alone.
+func (c *conn) retire(ctx context.Context) error {
+	id, err := c.value(ctx, `PRAGMA application_id`)
+	if err != nil {
+		return err
+	}
+	if id != int64(applicationID) {
+		return fmt.Errorf("%w: an SQLite database of another program would be lost", ErrForeign)
+	}
+	mode, err := c.value(ctx, `PRAGMA journal_mode = DELETE`)
+	if err == nil && mode != "delete" {
+		err = fmt.Errorf("the journal mode stays %v", mode)
+	}
+	return err
+}
+
+func removeCompanions(path string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
