@@ -115,7 +115,9 @@ type hurried struct {
 
 func (h *hurried) Read(p []byte) (int, error) {
 	n, err := h.ReadCloser.Read(p)
-	if err != nil {
+	// Only then: after a timeout the server reads on, to throw the rest away,
+	// and would wait for as long as the client likes.
+	if errors.Is(err, io.EOF) {
 		_ = h.c.SetReadDeadline(time.Time{})
 	}
 	return n, err
