@@ -147,8 +147,10 @@ func (b *tab) look(state string) {
 		b.t.Errorf("%s, 320 pixels wide: %s", state, got)
 	}
 	b.photograph(state + "-dark-320")
-	run(b, chromedp.EmulateReset())
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+	run(b, chromedp.EmulateViewport(1280, 800))
+	// A click goes where things were when they were last painted.
+	run(b, chromedp.Evaluate[chromedp.Void](`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`, chromedp.EvalAwaitPromise))
 }
 
 // violations is what axe finds, or empty.

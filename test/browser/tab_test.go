@@ -168,7 +168,8 @@ func (b *tab) arrive(steps ...chromedp.Action[chromedp.Void]) int {
 	defer cancel()
 	response, err := chromedp.RunResponse(ctx, steps...)
 	if err != nil {
-		b.t.Fatal("no page came:", err)
+		b.t.Fatalf("no page came: %v; noticed: %q; the page at %s has the focus on %s and says:\n%s", err, b.noticed(), b.path(),
+			evaluate[string](b, `document.activeElement.outerHTML.slice(0, 200)`), b.text("body"))
 	}
 	return int(response.Status)
 }
