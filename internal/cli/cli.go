@@ -90,12 +90,12 @@ func (p *program) options(c *commands) []kong.Option {
 	// The words of settings are taken as they are; package server reads them,
 	// so that all faults are found at once, wherever they stand.
 	settings := reflect.ValueOf(&c.Settings).Elem()
-	for i := range settings.NumField() {
+	for _, field := range settings.Fields() {
 		var m kong.Mapper = words{p.flags}
-		if settings.Field(i).Kind() == reflect.Bool {
+		if field.Kind() == reflect.Bool {
 			m = truth{words{p.flags}}
 		}
-		options = append(options, kong.ValueMapper(settings.Field(i).Addr().Interface(), m))
+		options = append(options, kong.ValueMapper(field.Addr().Interface(), m))
 	}
 	return options
 }

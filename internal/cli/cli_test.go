@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 //	gh STATUS [<FILE] ARGS…   runs gatehouse; what it writes is in out and err
 //	start [ARGS…]             runs gatehouse and waits until it is ready
 //	request STATUS METHOD PATH [FILE]   talks to it, with cookies; the answer is in out
-//	stop                      sends it SIGTERM; it must end with 0
+//	halt                      sends it SIGTERM; it must end with 0
 //	mode PERM PATH            checks the mode of a file
 //	keep NAME PATTERN FILE    sets a variable to what the pattern finds
 func TestScripts(t *testing.T) {
@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"gh": gh, "start": startService, "request": request, "stop": stop, "mode": mode, "keep": keep,
+			"gh": gh, "start": startService, "request": request, "halt": halt, "mode": mode, "keep": keep,
 		},
 	})
 }
@@ -187,7 +187,7 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func stop(ts *testscript.TestScript, _ bool, _ []string) {
+func halt(ts *testscript.TestScript, _ bool, _ []string) {
 	s := ts.Value("service").(*service)
 	ts.Check(s.cmd.Process.Signal(syscall.SIGTERM))
 	select {

@@ -168,7 +168,7 @@ func onlyLocalHosts(next http.Handler) http.Handler {
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, fmt.Errorf("listen on %s: %w; is it in use already? set GATEHOUSE_LISTEN to another address", address, op.Err)
+		return nil, fmt.Errorf("listen on %s: %w; GATEHOUSE_LISTEN sets another address", address, op.Err)
 	}
 	return l, err
 }
