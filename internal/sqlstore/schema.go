@@ -90,11 +90,11 @@ func Migrate(ctx context.Context, c Conn, d Dialect, version int) error {
 		return Check(version)
 	}
 	if version == 0 {
-		const create = `CREATE TABLE gatehouse_schema (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`
+		const create = `CREATE TABLE IF NOT EXISTS gatehouse_schema (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`
 		if _, err := c.Exec(ctx, create); err != nil {
 			return fmt.Errorf("create the table of the schema's version: %w", err)
 		}
-		if _, err := c.Exec(ctx, `INSERT INTO gatehouse_schema (id, version) VALUES (1, 0)`); err != nil {
+		if _, err := c.Exec(ctx, `INSERT INTO gatehouse_schema (id, version) VALUES (1, 0) ON CONFLICT DO NOTHING`); err != nil {
 			return fmt.Errorf("write schema version: %w", err)
 		}
 	}

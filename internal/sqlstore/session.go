@@ -98,6 +98,6 @@ func (s *Store) SaveSession(ctx context.Context, x *gatehouse.Session) error {
 
 // SessionsOf implements [gatehouse.Store].
 func (s *Store) SessionsOf(ctx context.Context, userID string) ([]*gatehouse.Session, error) {
-	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id DESC`
+	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1 AND terminated_at IS NULL ORDER BY created_at DESC, id DESC`
 	return list(ctx, s, "sessions", query, decodeSession, userID)
 }

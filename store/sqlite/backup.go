@@ -52,20 +52,19 @@ func copyDatabase(ctx context.Context, from, mode, to string) (temp string, err 
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err != nil {
-			remove(temp)
-		}
-	}()
 	c, err := openConn(from, mode, 5*time.Second)
+	if err == nil {
+		_, err = c.exec(ctx, `VACUUM INTO $1`, temp)
+		err = errors.Join(err, c.close())
+	}
+	if err == nil {
+		err = check(ctx, temp)
+	}
 	if err != nil {
+		remove(temp)
 		return "", err
 	}
-	_, err = c.exec(ctx, `VACUUM INTO $1`, temp)
-	if err = errors.Join(err, c.close()); err != nil {
-		return "", err
-	}
-	return temp, check(ctx, temp)
+	return temp, nil
 }
 
 // check is nil if the file is a sound database of Gatehouse that this program
@@ -176,8 +175,11 @@ func retire(ctx context.Context, path string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
+	switch {
+	case !info.Mode().IsRegular():
 		return fmt.Errorf("%w: it is not a file", ErrForeign)
+	case info.Size() < smallest:
+		return removeCompanions(path)
 	}
 	c, err := openConn(path, "rw", 0)
 	if err != nil {

@@ -66,6 +66,19 @@ func (c *conn) close() error {
 	return errors.Join(err, c.driver.Close())
 }
 
+// abandon closes a connection that is not trusted any more, without its removing
+// the -wal file as the last connection does: SQLite would go by the name, and
+// under the name may be the file of another database by now.
+func (c *conn) abandon() {
+	if c == nil {
+		return
+	}
+	if d, ok := c.driver.(sqlite.FileControl); ok {
+		_, _ = d.FileControlPersistWAL("main", 1)
+	}
+	_ = c.close() // it is given up because it may not even close
+}
+
 // prepared is the statement of that text, prepared once for each connection.
 func (c *conn) prepared(query string) (driver.Stmt, error) {
 	if s, ok := c.stmts[query]; ok {
@@ -198,8 +211,14 @@ func explain(err error) error {
 	return err
 }
 
-// busy reports whether err is that another connection holds a lock.
+// errKept: the -wal file could not be emptied, because somebody uses it.
+var errKept = fmt.Errorf("%w: another connection keeps the -wal file from being emptied", gatehouse.ErrUnavailable)
+
+// busy reports whether err is that another connection is in the way.
 func busy(err error) bool {
+	if errors.Is(err, errKept) {
+		return true
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
@@ -211,10 +230,13 @@ func (c *conn) patiently(timeout time.Duration, f func() error) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		err := f()
-		if !busy(err) || time.Now().After(deadline) {
+		if !busy(err) {
 			return err
 		}
-		c.fault = nil
+		c.fault = nil // to be refused a lock leaves the connection as it was
+		if time.Now().After(deadline) {
+			return err
+		}
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -21,6 +21,12 @@ import (
 // applicationID tells databases of Gatehouse from all others: "GtHs".
 const applicationID = 0x47744873
 
+// smallest is the size of the smallest database in bytes. SQLite takes a file
+// that is smaller for a new one.
+const smallest = 512
+
+var errNoDatabase = fmt.Errorf("%w: it is no SQLite database at all, or its beginning is damaged", ErrForeign)
+
 // SchemaVersion is the version of the schema in the file at path, and the one
 // that this program works with. It changes nothing.
 func SchemaVersion(ctx context.Context, path string) (current, wanted int, err error) {
@@ -86,6 +92,8 @@ func regular(path string) (fs.FileInfo, error) {
 	case info.Size() == 0:
 		return nil, fmt.Errorf("%w: the file is empty, which Gatehouse never leaves behind; "+
 			"restore a backup, or remove the file to start anew", ErrForeign)
+	case info.Size() < smallest:
+		return nil, errNoDatabase
 	}
 	return info, nil
 }
@@ -208,7 +216,7 @@ func inspect(ctx context.Context, path, mode string) (version int, err error) {
 func (c *conn) ours(ctx context.Context) error {
 	id, err := c.value(ctx, `PRAGMA application_id`)
 	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_NOTADB {
-		return fmt.Errorf("%w: it is no SQLite database at all, or its beginning is damaged", ErrForeign)
+		return errNoDatabase
 	}
 	if err != nil {
 		return err
@@ -296,7 +304,7 @@ func (c *conn) usable(ctx context.Context, timeout time.Duration) error {
 func (c *conn) checkpoint(ctx context.Context) error {
 	refused, err := c.value(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 	if err == nil && refused != int64(0) {
-		err = fmt.Errorf("%w: another connection keeps the -wal file from being emptied", gatehouse.ErrUnavailable)
+		err = errKept
 	}
 	return err
 }

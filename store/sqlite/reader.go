@@ -32,7 +32,7 @@ func (s *Store) read(ctx context.Context, f func(sqlstore.Conn) error) error {
 
 	// After a fault the connection is not trusted with another read.
 	if generation := s.generation.Load(); r.conn == nil || r.conn.fault != nil || r.generation != generation {
-		_ = r.conn.close() // it is given up because it may not even close
+		r.conn.abandon()
 		r.conn = nil
 		c, err := openConn(s.path, "rw", s.opts.BusyTimeout)
 		if err != nil {

@@ -32,6 +32,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,15 @@ func (s *Store) openWriter(ctx context.Context, may bool) error {
 		return err
 	}
 	s.writer, s.file = c, file
+	if may {
+		// What a process left behind that came to a sudden end is moved into the
+		// database now, for the reason that heal has. If that cannot be done the
+		// store is open for reading, and the first write tries again.
+		if err := c.checkpoint(ctx); err != nil && !busy(err) {
+			s.suspect = err
+		}
+		c.fault = nil
+	}
 	return nil
 }
 
@@ -148,14 +158,23 @@ func (s *Store) Close() error {
 	s.closed = true
 	close(s.queue)
 	<-s.stopped
-	var err error
+	file, err := os.Stat(s.path)
+	ours := err == nil && os.SameFile(file, s.file)
+	conns := []*conn{s.writer}
 	for range s.opts.Readers {
-		r := <-s.readers
-		err = errors.Join(err, r.conn.close())
+		conns = append(conns, (<-s.readers).conn)
 	}
-	// The last connection moves what is left in the -wal file into the
-	// database, and removes it.
-	return errors.Join(err, s.writer.close())
+	err = nil
+	for _, c := range slices.Backward(conns) {
+		if !ours || c != nil && c.fault != nil {
+			c.abandon()
+			continue
+		}
+		// The last one, the writer's, moves what is left in the -wal file into
+		// the database, and removes it.
+		err = errors.Join(err, c.close())
+	}
+	return err
 }
 
 // engine is the side of the store that sqlstore sees.

@@ -91,6 +91,7 @@ func (s *Store) write() {
 func (s *Store) commit(batch []*write) {
 	answers := make([]error, len(batch))
 	err := s.begin()
+	begun := err == nil
 	for i, w := range batch {
 		if !w.state.CompareAndSwap(waiting, running) {
 			batch[i] = nil
@@ -107,7 +108,7 @@ func (s *Store) commit(batch []*write) {
 		}
 		_, err = s.writer.Exec(context.Background(), `COMMIT`)
 	}
-	if err != nil {
+	if begun && err != nil {
 		s.suspect = err
 	}
 	for i, w := range batch {
@@ -150,10 +151,14 @@ func (s *Store) begin() error {
 			return err
 		}
 	}
-	return s.writer.patiently(s.opts.BusyTimeout, func() error {
+	err := s.writer.patiently(s.opts.BusyTimeout, func() error {
 		_, err := s.writer.Exec(context.Background(), `BEGIN IMMEDIATE`)
 		return err
 	})
+	if err != nil && !busy(err) {
+		s.suspect = err
+	}
+	return err
 }
 
 // heal makes sure, after a write has failed, that the next one can be trusted.
@@ -167,7 +172,8 @@ func (s *Store) begin() error {
 // file from the start, and could take for committed what never reached the
 // disk.
 //
-// While the fault lasts the checkpoint fails, and with it every write.
+// While the fault lasts the checkpoint fails, and with it every write. If another
+// file has taken the name, then there is nothing to save but to go on with that.
 func (s *Store) heal() error {
 	ctx := context.Background()
 	if file, err := os.Stat(s.path); err != nil {
@@ -180,7 +186,7 @@ func (s *Store) heal() error {
 		}
 	}
 	s.generation.Add(1)
-	_ = s.writer.close() // everything it knew is in the file
+	s.writer.abandon()
 	s.writer = nil
 	if err := s.openWriter(ctx, false); err != nil {
 		return err

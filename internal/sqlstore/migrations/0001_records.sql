@@ -48,7 +48,7 @@ CREATE TABLE sessions (
     extra            TEXT
 ) /*clustered*/;
 
-CREATE INDEX sessions_user ON sessions (user_id, created_at, id);
+CREATE INDEX sessions_user ON sessions (user_id, created_at, id) WHERE terminated_at IS NULL;
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
 CREATE TABLE challenges (
