@@ -380,7 +380,13 @@ func TestReauthenticate(t *testing.T) {
 	_, err = a.Reauthenticate(t.Context(), l, "wrong horse")
 	refused(t, "a wrong password", err, gatehouse.Forbidden, "wrong_password")
 	works(t, "after a wrong password", a, l)
-	again := must(a.Reauthenticate(t.Context(), l, password))(t)
+	// Rotated in passing by the same request: not a second time, or a tab that
+	// raced would be two generations behind.
+	if same := must(a.Reauthenticate(t.Context(), l, password))(t); same.RefreshToken != l.RefreshToken {
+		t.Error("a refresh token of this request was rotated again")
+	}
+	at := must(a.Authenticate(t.Context(), l.AccessToken))(t)
+	again := must(a.Reauthenticate(t.Context(), at, password))(t)
 	if again.Session.ID != l.Session.ID || again.RefreshToken == l.RefreshToken {
 		t.Errorf("session %s → %s, refresh token rotated: %v; want the same session and another token",
 			l.Session.ID, again.Session.ID, again.RefreshToken != l.RefreshToken)
