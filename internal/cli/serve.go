@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -46,7 +47,7 @@ type config struct {
 func (c config) Run(p *program) error {
 	loaded, err := p.load()
 	if c.JSON {
-		faults, _ := err.(server.Faults)
+		faults, _ := errors.AsType[server.Faults](err)
 		if werr := loaded.WriteJSON(p.out, faults); werr != nil {
 			return werr
 		}
@@ -70,8 +71,13 @@ func (healthcheck) Run(p *program) error {
 		return err
 	}
 	url := server.LocalURL(loaded.Settings.Listen) + "/readyz"
-	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get(url)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
 	}

@@ -467,7 +467,8 @@ func TestReportHidesTheDatabasePassword(t *testing.T) {
 	}
 	var b strings.Builder
 	_ = l.WriteReport(&b)
-	_ = l.WriteJSON(&b, err.(Faults))
+	faults, _ := errors.AsType[Faults](err)
+	_ = l.WriteJSON(&b, faults)
 	if strings.Contains(b.String()+err.Error(), "hunter22") {
 		t.Errorf("the password is shown:\n%s", b.String())
 	}

@@ -85,7 +85,6 @@ func (s setting) key() string  { return strings.ReplaceAll(s.name, "-", "_") }
 func (s setting) flag() string { return "--" + s.name }
 
 func (s setting) secret() bool { return s.typ == reflect.TypeFor[gatehouse.Secret]() }
-func (s setting) list() bool   { return s.typ.Kind() == reflect.Slice }
 
 // in is the value of the setting.
 func (s setting) in(all *Settings) reflect.Value { return reflect.ValueOf(all).Elem().Field(s.field) }
@@ -278,7 +277,7 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
 		if p.Addr().Is4In6() {
-			return nil, errors.New("must write IPv4 networks as IPv4, without ::ffff:")
+			return nil, errors.New("must write IPv4 networks as IPv4, without the ::ffff: before it")
 		}
 		if p != p.Masked() {
 			return nil, fmt.Errorf("has a network with bits beyond its mask; %s is the network", p.Masked())
