@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -83,8 +84,17 @@ func (g *Gatehouse) TerminateSessions(ctx context.Context, id string) error {
 // Order of the writes: the user first, which voids the sessions; then the
 // sessions, whose records are only tidied up.
 func (g *Gatehouse) DeleteUser(ctx context.Context, id string) error {
+	if _, err := g.User(ctx, id); err != nil {
+		return err
+	}
+	if err := g.record(ctx, Event{Kind: EventUserDeleted, UserID: id})(); err != nil {
+		return err
+	}
 	for {
 		u, err := g.User(ctx, id)
+		if errors.Is(err, NotFound) {
+			break // somebody else was faster
+		}
 		if err != nil {
 			return err
 		}
@@ -98,15 +108,12 @@ func (g *Gatehouse) DeleteUser(ctx context.Context, id string) error {
 		}
 		break
 	}
-	if err := g.record(ctx, Event{Kind: EventUserDeleted, UserID: id})(); err != nil {
-		return err
-	}
 	list, err := g.store.SessionsOf(ctx, id)
 	if err != nil {
 		return storeFault("sessions", err)
 	}
 	for _, s := range list {
-		if err := g.terminate(ctx, s.ID, "user_deleted"); err != nil {
+		if err := g.end(ctx, s.ID); err != nil {
 			return err
 		}
 	}
@@ -116,13 +123,31 @@ func (g *Gatehouse) DeleteUser(ctx context.Context, id string) error {
 // administer changes a user on behalf of an operator and puts it on record. A
 // change that changes nothing is no error and leaves no event.
 func (g *Gatehouse) administer(ctx context.Context, id string, e Event, change func(*User) error) (*User, error) {
-	u, err := g.updateUser(ctx, id, change)
+	u, err := g.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	tried, epoch := *u, u.Epoch
+	tried.Roles, tried.Credentials = slices.Clone(u.Roles), slices.Clone(u.Credentials)
+	if err := change(&tried); errors.Is(err, errUnchanged) {
+		return u, nil
+	} else if err != nil {
+		return nil, err
+	}
+	// The event goes first: what is not on record does not happen.
+	e.UserID = id
+	if err := g.record(ctx, e)(); err != nil {
+		return nil, err
+	}
+	u, err = g.updateUser(ctx, id, change)
 	if errors.Is(err, errUnchanged) {
-		return g.User(ctx, id)
+		return g.User(ctx, id) // somebody did the same meanwhile
 	}
 	if err != nil {
 		return nil, err
 	}
-	e.UserID = id
-	return u, g.record(ctx, e)()
+	if u.Epoch != epoch {
+		g.tidySessions(ctx, u)
+	}
+	return u, nil
 }

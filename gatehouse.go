@@ -74,7 +74,8 @@ type Config struct {
 	// parameters of argon2id for new passwords. Default 19456, 2, 1 (OWASP).
 	HashMemory, HashTime, HashParallelism int
 	// HashWorkers is how many passwords are hashed at once, HashQueue how many
-	// may wait. Default one worker per CPU, and 16 per worker.
+	// may wait. Default one worker per CPU, and 16 per worker
+	// but at least 64.
 	HashWorkers, HashQueue int
 
 	// Logger gets a line for each event and for what fails in the background.

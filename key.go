@@ -170,11 +170,22 @@ func (g *Gatehouse) changeKeys(ctx context.Context, change func(*keyring, time.T
 			}
 		}
 		r.publish(g.cfg)
-		g.keys.Store(r)
+		g.use(r)
 		g.keysRead.Store(t.UnixMilli())
 		return nil
 	}
 	return storeFault("save keys", fmt.Errorf("%w: %w", ErrUnavailable, ErrStale))
+}
+
+// use makes r the keys of this process, unless newer ones are: several may read
+// them at once, and the slowest has seen the oldest.
+func (g *Gatehouse) use(r *keyring) {
+	for {
+		current := g.keys.Load()
+		if current != nil && current.version > r.version || g.keys.CompareAndSwap(current, r) {
+			return
+		}
+	}
 }
 
 func (g *Gatehouse) readKeys(ctx context.Context) (*keyring, error) {

@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,7 +47,9 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 	g.extend(s, t)
 	recorded := g.record(ctx, Event{Kind: EventLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"method": methods[0]}})
 	if err := g.store.CreateSession(ctx, s); err != nil {
-		_ = recorded() // the login did not happen; that it was tried is on record
+		// The record of the login may stand already: add that it did not happen.
+		_ = recorded()
+		_ = g.record(ctx, Event{Kind: EventLogin, Outcome: "unavailable", UserID: u.ID, SessionID: s.ID})()
 		return nil, storeFault("create session", err)
 	}
 	if err := recorded(); err != nil {
@@ -60,7 +63,7 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 			}
 		}
 	}
-	if err := g.limitSessions(ctx, u); err != nil {
+	if err := g.limitSessions(ctx, u, s.ID); err != nil {
 		return nil, err
 	}
 	return g.grant(u, s)
@@ -80,14 +83,15 @@ func (g *Gatehouse) grant(u *User, s *Session) (*Login, error) {
 }
 
 // limitSessions ends the user's sessions above the limit, the ones seen least
-// lately first (ASVS 7.1.2).
-func (g *Gatehouse) limitSessions(ctx context.Context, u *User) error {
+// lately first (ASVS 7.1.2), and never the one that has just begun.
+func (g *Gatehouse) limitSessions(ctx context.Context, u *User, begun string) error {
 	live, err := g.liveSessions(ctx, u)
 	if err != nil {
 		return err
 	}
-	for i := g.cfg.SessionsPerUser; i < len(live); i++ {
-		if err := g.terminate(ctx, live[i].ID, "too_many"); err != nil {
+	others := slices.DeleteFunc(live, func(s *Session) bool { return s.ID == begun })
+	for i := g.cfg.SessionsPerUser - 1; i < len(others); i++ {
+		if err := g.terminate(ctx, others[i].ID, "too_many"); err != nil {
 			return err
 		}
 	}

@@ -173,7 +173,8 @@ func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []
 
 // Reauthenticate lets the user at hand show the password again: the session
 // counts as authenticated just now, and its refresh token is rotated (ASVS
-// 7.2.4). Forbidden if the password is wrong.
+// 7.2.4), unless l brings one that was made just now. Forbidden if the password
+// is wrong.
 func (g *Gatehouse) Reauthenticate(ctx context.Context, l *Login, password string) (*Login, error) {
 	if password == "" {
 		return nil, missing("password")
@@ -188,8 +189,12 @@ func (g *Gatehouse) Reauthenticate(ctx context.Context, l *Login, password strin
 			return errInvalidToken
 		}
 		s.AuthenticatedAt = t
-		s.Generation++
-		s.RotatedAt = t
+		// If it was rotated in passing by this very request, that is enough: with
+		// two steps at once, other tabs would be left too far behind.
+		if l.RefreshToken == "" {
+			s.Generation++
+			s.RotatedAt = t
+		}
 		g.extend(s, t)
 		return nil
 	})
@@ -232,6 +237,9 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 		return nil, hashFault(err)
 	}
 	shown := u.Epoch
+	if err := g.record(ctx, Event{Kind: EventPasswordChanged, UserID: u.ID, SessionID: l.Session.ID})(); err != nil {
+		return nil, err
+	}
 	// The new epoch and the new password are one write, so there is no moment
 	// in which the password is new and an old session still works. If we stop
 	// after it, the user logs in with the new password.
@@ -239,14 +247,17 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 		if u.Epoch != shown {
 			return errInvalidToken // somebody else changed it first, and ended this session with it
 		}
+		// Hashing took its time: the session may have been ended meanwhile, and
+		// what is dead gets no successor.
+		if err := g.requireLive(ctx, l.Session.ID, u); err != nil {
+			return err
+		}
 		return u.replacePassword(hash)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := g.record(ctx, Event{Kind: EventPasswordChanged, UserID: u.ID})(); err != nil {
-		return nil, err
-	}
+	g.tidySessions(ctx, u)
 	return g.finish(ctx, u, "", methodPwd)
 }
 

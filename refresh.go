@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -15,7 +16,9 @@ import (
 // Refresh rotates the refresh token of a session, or answers with the current
 // one if somebody raced; see the package comment. Unauthenticated if the token
 // is no good, if it was used before, or if its session has ended. When the
-// store cannot answer, that is Unavailable and the token stays good.
+// store cannot answer, that is Unavailable; the token stays good at least for
+// the grace, within which it should be tried again, since a store that fails in
+// the middle of a write may have rotated it.
 func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, error) {
 	if refreshToken == "" {
 		return nil, errNoRefreshToken
@@ -58,7 +61,10 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 				next.Address, next.UserAgent = c.Address, c.UserAgent
 			}
 			g.extend(&next, t)
-			err = g.store.SaveSession(ctx, &next)
+			// A client that hangs up now would not learn what became of its token.
+			writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			err = g.store.SaveSession(writing, &next)
+			cancel()
 			if errors.Is(err, ErrStale) {
 				s, err = g.freshSession(ctx, sid) // somebody was faster
 				continue
@@ -70,7 +76,7 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 			remembered := next
 			g.sessions.PutSince(sid, read[Session]{&remembered, at}, mark)
 			return g.grant(u, &next)
-		case presented == s.Generation-1 && t.Sub(s.RotatedAt) <= g.cfg.RotationGrace:
+		case presented == s.Generation-1 && t.Sub(s.RotatedAt) <= g.cfg.RotationGrace && t.Sub(s.RotatedAt) >= -clockSkew:
 			current := *s
 			return g.grant(u, &current)
 		default:

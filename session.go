@@ -148,7 +148,7 @@ func (g *Gatehouse) TerminateOtherSessions(ctx context.Context, l *Login) (int, 
 // requireRecent refuses what is sensitive when nobody showed a credential
 // lately.
 func (g *Gatehouse) requireRecent(l *Login) error {
-	if now().Sub(l.Session.AuthenticatedAt) > g.cfg.RecentAuthentication {
+	if age := now().Sub(l.Session.AuthenticatedAt); age > g.cfg.RecentAuthentication || age < -clockSkew {
 		return errReauthenticate
 	}
 	return nil
@@ -157,8 +157,37 @@ func (g *Gatehouse) requireRecent(l *Login) error {
 // terminate ends a session for good. One that is gone or ended already is left
 // as it is. The record stays until the last access token of the session has
 // expired, and is swept then.
+//
+// The event goes first: what is not on record does not happen. If the end then
+// fails, the answer says so, and another try leaves another event.
 func (g *Gatehouse) terminate(ctx context.Context, id, why string) error {
-	s, err := g.updateSession(ctx, id, func(s *Session) error {
+	s, err := g.store.Session(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return storeFault("session", err)
+	}
+	if !s.TerminatedAt.IsZero() {
+		g.sessions.Delete(id)
+		return nil
+	}
+	kind := EventSessionTerminated
+	switch why {
+	case "logout":
+		kind = EventLogout
+	case "reused":
+		kind = EventRefreshReused
+	}
+	if err := g.record(ctx, Event{Kind: kind, UserID: s.UserID, SessionID: id, Data: map[string]string{"why": why}})(); err != nil {
+		return err
+	}
+	return g.end(ctx, id)
+}
+
+// end marks a session as terminated.
+func (g *Gatehouse) end(ctx context.Context, id string) error {
+	_, err := g.updateSession(ctx, id, func(s *Session) error {
 		if !s.TerminatedAt.IsZero() {
 			return errUnchanged
 		}
@@ -169,17 +198,37 @@ func (g *Gatehouse) terminate(ctx context.Context, id, why string) error {
 	if errors.Is(err, errUnchanged) || errors.Is(err, ErrNotFound) {
 		return nil
 	}
+	return err
+}
+
+// tidySessions ends the sessions that a new epoch has made void already, so that
+// they are swept soon and nobody's list grows with every change of a password.
+// If it fails nothing is lost: what is void stays void.
+func (g *Gatehouse) tidySessions(ctx context.Context, u *User) {
+	list, err := g.store.SessionsOf(ctx, u.ID)
 	if err != nil {
-		return err
+		return
 	}
-	kind := EventSessionTerminated
-	switch why {
-	case "logout":
-		kind = EventLogout
-	case "reused":
-		kind = EventRefreshReused
+	for _, s := range list {
+		if s.Epoch != u.Epoch && g.end(ctx, s.ID) != nil {
+			return
+		}
 	}
-	return g.record(ctx, Event{Kind: kind, UserID: s.UserID, SessionID: id, Data: map[string]string{"why": why}})()
+}
+
+// requireLive refuses if the session has ended, as the store knows it now.
+func (g *Gatehouse) requireLive(ctx context.Context, id string, u *User) error {
+	s, err := g.store.Session(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return errInvalidToken
+	}
+	if err != nil {
+		return storeFault("session", err)
+	}
+	if !s.live(u, now()) {
+		return errInvalidToken
+	}
+	return nil
 }
 
 // errUnchanged ends an update without a write.
@@ -199,7 +248,10 @@ func (g *Gatehouse) updateSession(ctx context.Context, id string, change func(*S
 		if err := change(s); err != nil {
 			return nil, err
 		}
-		err = g.store.SaveSession(ctx, s)
+		// A client that hangs up does not take back what it asked for.
+		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		err = g.store.SaveSession(writing, s)
+		cancel()
 		g.sessions.Delete(id) // whatever happened: look again
 		if errors.Is(err, ErrStale) {
 			continue
@@ -229,6 +281,10 @@ func (g *Gatehouse) readSession(ctx context.Context, id string) (*Session, error
 	g.sessions.PutSince(id, read[Session]{s, at}, mark)
 	return s, nil
 }
+
+// clockSkew is how far the clocks of two processes, or of one before and after
+// it was set, may be apart before what lies in the future is not believed.
+const clockSkew = 5 * time.Minute
 
 // monotonic is the time with the reading of the monotonic clock, for measuring.
 func monotonic() time.Time { return time.Now() }

@@ -69,8 +69,9 @@ type Store interface {
 	Session(ctx context.Context, id string) (*Session, error)
 	// SaveSession replaces a session; ErrStale as said above.
 	SaveSession(ctx context.Context, s *Session) error
-	// SessionsOf is every stored session of the user, terminated and expired
-	// ones included, the one created last first.
+	// SessionsOf is every stored session of the user that has not been
+	// terminated, expired ones included, the one created last first. It costs as
+	// much as there are of these, however many were terminated.
 	SessionsOf(ctx context.Context, userID string) ([]*Session, error)
 
 	// CreateChallenge adds a challenge. ErrExists if the id is taken.

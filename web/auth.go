@@ -76,16 +76,14 @@ func (s *Web) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	access, ok := bearer(r)
-	if !ok {
-		access = cookie(r, s.cfg.AccessCookie)
+	// Everything that names a session, also where a planted cookie stands beside
+	// the real one: ending one session too many harms nobody.
+	access, refresh := allCookies(r, s.cfg.AccessCookie), append(allCookies(r, s.cfg.RefreshCookie), in.RefreshToken)
+	if token, ok := bearer(r); ok {
+		access = append(access, token)
 	}
-	tokens := []string{in.RefreshToken}
-	if c := cookie(r, s.cfg.RefreshCookie); c != "" && c != in.RefreshToken {
-		tokens = append(tokens, c)
-	}
-	for _, refresh := range tokens {
-		if err := s.auth.Logout(r.Context(), access, refresh); err != nil {
+	for i := range max(len(access), len(refresh)) {
+		if err := s.auth.Logout(r.Context(), at(access, i), at(refresh, i)); err != nil {
 			return err // the cookies stay: the session may, too
 		}
 	}

@@ -281,7 +281,7 @@ func TestLogoutContract(t *testing.T) {
 		}
 		h.do("GET", "/api/auth/me", "", cookies).refused(t, 401, "Invalid or expired token", "invalid_token", "")
 		h.do("POST", "/api/auth/refresh", "", cookies).refused(t, 401, "Invalid refresh token", "invalid_refresh_token", "")
-		if s := h.sessions(); len(s) != 1 || s[0].TerminatedAt.IsZero() {
+		if s := h.sessions(); len(s) != 0 {
 			t.Errorf("the session did not end: %+v", s)
 		}
 		for _, again := range []string{cookies, "Cookie: none=none", "Cookie: __Host-refresh_token=x"} {
@@ -300,7 +300,7 @@ func TestLogoutWithOneToken(t *testing.T) {
 		if a := h.do("POST", "/api/auth/logout", "", only(cookies, name)); a.status != 200 {
 			t.Errorf("%s: %d", name, a.status)
 		}
-		if h.sessions()[0].TerminatedAt.IsZero() {
+		if len(h.sessions()) != 0 {
 			t.Errorf("%s alone did not end the session", name)
 		}
 	}

@@ -55,6 +55,25 @@ func cookie(r *http.Request, name string) string {
 	return value
 }
 
+// allCookies is the values of all cookies of a name, up to a few.
+func allCookies(r *http.Request, name string) []string {
+	var values []string
+	for _, c := range r.CookiesNamed(name) {
+		if len(values) < 8 {
+			values = append(values, c.Value)
+		}
+	}
+	return values
+}
+
+// at is the value at i, or empty.
+func at(values []string, i int) string {
+	if i < len(values) {
+		return values[i]
+	}
+	return ""
+}
+
 // bearer is the access token of the Authorization header.
 func bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")

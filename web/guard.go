@@ -127,6 +127,12 @@ func (h *hurried) Read(p []byte) (int, error) {
 // Sec-Fetch-Site, or where a browser does not send that, by the whole Origin.
 // Requests of programs have neither. Login is covered, too.
 func (s *Web) sameOrigin(r *http.Request) error {
+	if upgrades(r) {
+		// A WebSocket begins with a GET and goes on to do whatever it likes.
+		asPost := *r
+		asPost.Method = "POST"
+		r = &asPost
+	}
 	if err := s.csrf.Check(r); err != nil {
 		return errCrossOrigin
 	}
@@ -138,6 +144,8 @@ func (s *Web) sameOrigin(r *http.Request) error {
 	}
 	return nil
 }
+
+func upgrades(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
 
 func safe(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 

@@ -48,7 +48,7 @@ const tokensHeader = "Gatehouse-Tokens"
 
 // replyLogin hands out the tokens: in cookies or in the body, never in both.
 func (s *Web) replyLogin(w http.ResponseWriter, r *http.Request, l *gatehouse.Login) error {
-	if r.Header.Get(tokensHeader) == "body" {
+	if s.wantsTokens(r) {
 		return writeJSON(w, http.StatusOK, tokensReply{
 			User: bodyOf(l.User), AccessToken: l.AccessToken, TokenType: "Bearer",
 			ExpiresIn: int(time.Until(l.AccessExpiresAt).Seconds()), RefreshToken: l.RefreshToken,
@@ -56,6 +56,14 @@ func (s *Web) replyLogin(w http.ResponseWriter, r *http.Request, l *gatehouse.Lo
 	}
 	s.setCookies(w, l)
 	return writeJSON(w, http.StatusOK, userReply{bodyOf(l.User)})
+}
+
+// wantsTokens reports whether the client asks for the tokens in the body. A
+// browser that holds them in cookies never gets them there: a script on the page
+// could read what it must not (ASVS 3.3.4).
+func (s *Web) wantsTokens(r *http.Request) bool {
+	return r.Header.Get(tokensHeader) == "body" &&
+		len(r.CookiesNamed(s.cfg.AccessCookie)) == 0 && len(r.CookiesNamed(s.cfg.RefreshCookie)) == 0
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) error {

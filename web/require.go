@@ -106,8 +106,8 @@ func (s *Web) identify(w http.ResponseWriter, r *http.Request) (*gatehouse.Login
 		return l, err
 	}
 	refresh := cookie(r, s.cfg.RefreshCookie)
-	if refresh == "" {
-		return nil, err
+	if refresh == "" || upgrades(r) {
+		return nil, err // an upgrade's answer is written by others: cookies could get lost
 	}
 	l, refused := s.auth.Refresh(r.Context(), refresh)
 	if errors.Is(refused, gatehouse.Unauthenticated) {

@@ -39,7 +39,8 @@ type Config struct {
 	Params Params
 	// Workers is how many hashes are computed at once. Default GOMAXPROCS.
 	Workers int
-	// Queue is how many callers may wait for a worker. Default 16 per worker.
+	// Queue is how many callers may wait for a worker. Default 16 per
+	// worker, and at least 64: a burst of two seconds is no overload.
 	Queue int
 	// MemoryBudget bounds, in KiB, the memory of all hashes that are being
 	// computed. It matters for stored hashes with larger parameters than
@@ -86,7 +87,7 @@ func New(cfg Config) (*Pool, error) {
 	cfg.Params.Time = cmp.Or(cfg.Params.Time, DefaultParams.Time)
 	cfg.Params.Parallelism = cmp.Or(cfg.Params.Parallelism, DefaultParams.Parallelism)
 	cfg.Workers = cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0))
-	cfg.Queue = cmp.Or(cfg.Queue, 16*cfg.Workers)
+	cfg.Queue = cmp.Or(cfg.Queue, max(64, 16*cfg.Workers))
 	var errs []error
 	if err := cfg.Params.check(); err != nil {
 		errs = append(errs, err)

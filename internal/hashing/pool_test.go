@@ -74,7 +74,7 @@ func TestDefaults(t *testing.T) {
 	if p.params != (Params{Memory: 19456, Time: 2, Parallelism: 1}) {
 		t.Errorf("params = %+v", p.params)
 	}
-	if n := runtime.GOMAXPROCS(0); p.workers != n || p.queue != 16*n || p.budget != n*19456 {
+	if n := runtime.GOMAXPROCS(0); p.workers != n || p.queue != max(64, 16*n) || p.budget != n*19456 {
 		t.Errorf("%d workers, a queue of %d, %d KiB for %d processors", p.workers, p.queue, p.budget, n)
 	}
 }

@@ -52,7 +52,7 @@ type Settings struct {
 	HashTime          int  `name:"hash-time" group:"Passwords" default:"2" min:"1" max:"16" placeholder:"N" help:"Passes of one argon2id hash." cost:"Fewer make a stolen database cheaper to crack; more make each login slower."`
 	HashParallelism   int  `name:"hash-parallelism" group:"Passwords" default:"1" min:"1" max:"16" placeholder:"N" help:"Lanes of one argon2id hash."`
 	HashWorkers       int  `name:"hash-workers" group:"Passwords" default:"0" min:"0" max:"256" placeholder:"N" help:"Hashes computed at the same time; 0 is one for each CPU. Each takes hash-memory."`
-	HashQueue         int  `name:"hash-queue" group:"Passwords" default:"0" min:"0" max:"100000" placeholder:"N" help:"Logins that wait for a worker before others are answered 503; 0 is 16 for each worker."`
+	HashQueue         int  `name:"hash-queue" group:"Passwords" default:"0" min:"0" max:"100000" placeholder:"N" help:"Logins that wait for a worker before others are answered 503; 0 is 16 for each worker, and at least 64."`
 
 	EventRetention time.Duration `name:"event-retention" group:"Events" default:"90d" min:"1d" max:"3650d" placeholder:"TIME" help:"How long the lines of the audit log are kept. They hold network addresses."`
 

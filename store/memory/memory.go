@@ -224,7 +224,7 @@ func (s *Store) SaveSession(ctx context.Context, x *gatehouse.Session) error {
 func (s *Store) SessionsOf(ctx context.Context, userID string) (list []*gatehouse.Session, err error) {
 	err = s.step(ctx, func() error {
 		for _, x := range s.sessions {
-			if x.UserID == userID {
+			if x.UserID == userID && x.TerminatedAt.IsZero() {
 				list = append(list, copySession(x))
 			}
 		}

@@ -71,15 +71,18 @@ var sessions = []testCase{
 		gone.Version = 1
 		is(t, "save of a session that is not there", s.SaveSession(t.Context(), gone), gatehouse.ErrStale)
 	}},
-	{"lists all sessions of a user, the one created last first", func(t *testing.T, s gatehouse.Store) {
+	{"lists the sessions of a user that were not terminated, the one created last first", func(t *testing.T, s gatehouse.Store) {
 		for _, n := range []int{2, 1, 3} {
 			x := session(n, uid(9))
 			x.ID = uid(10 - n) // the order is that of CreatedAt, not of the ids
 			ok(t, "create", s.CreateSession(t.Context(), x))
 		}
-		live := session(4, uid(9))
-		live.TerminatedAt, live.ExpiresAt = at(0).AddDate(0, 0, -1), at(0).AddDate(-1, 0, 0)
-		ok(t, "create a terminated and expired one", s.CreateSession(t.Context(), live))
+		expired := session(4, uid(9))
+		expired.ExpiresAt = at(0).AddDate(-1, 0, 0)
+		ok(t, "create an expired one", s.CreateSession(t.Context(), expired))
+		terminated := session(6, uid(9))
+		terminated.TerminatedAt = at(0).AddDate(0, 0, -1)
+		ok(t, "create a terminated one", s.CreateSession(t.Context(), terminated))
 		ok(t, "create somebody else's", s.CreateSession(t.Context(), session(5, uid(8))))
 
 		got := must(s.SessionsOf(t.Context(), uid(9)))(t, "SessionsOf")

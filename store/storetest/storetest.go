@@ -101,7 +101,7 @@ func session(n int, userID string) *gatehouse.Session {
 		ID: uid(n), UserID: userID, Epoch: 3, Generation: 7,
 		RotatedAt: at(1), CreatedAt: at(n), AuthenticatedAt: at(3), LastSeenAt: at(4),
 		Methods:    []string{"pwd", "otp"},
-		InactiveAt: at(5), EndsAt: at(6), TerminatedAt: at(7), ExpiresAt: at(8),
+		InactiveAt: at(5), EndsAt: at(6), ExpiresAt: at(8),
 		UserAgent: "Mozilla/5.0", Address: "192.0.2.7", Extra: []byte(`{"device":"x"}`),
 	}
 }

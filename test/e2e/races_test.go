@@ -19,7 +19,7 @@ import (
 
 // TestOneAddress registers one address 50 times at once, in four spellings.
 func TestOneAddress(t *testing.T) {
-	s := start(t, t.TempDir(), "--hash-queue", "100")
+	s := start(t, t.TempDir())
 	// Composed, decomposed, full-width and in capitals: one address.
 	spellings := []string{"jos\u00e9@example.com", "jose\u0301@example.com", "JOS\u00c9@EXAMPLE.COM", "\uff4aos\u00e9@Example.com"}
 	b := newBrowser(s)
