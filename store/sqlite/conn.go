@@ -142,7 +142,7 @@ func (c *conn) Query(ctx context.Context, query string, args []any, each func(sq
 	row := c.row[:n]
 	values := make(sqlstore.Row, n)
 	for {
-		if err := rows.Next(row); err == io.EOF {
+		if err := rows.Next(row); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return c.failed(err)
