@@ -82,7 +82,7 @@ func TestEvents(t *testing.T) {
 	_, err = a.Reauthenticate(ctx, l, "wrong horse")
 	refused(t, "reauthenticate", err, gatehouse.Forbidden, "wrong_password")
 	expect("reauthenticate, wrong", E{Kind: "reauthenticate", Outcome: "wrong_password", UserID: u.ID, SessionID: sid})
-	l = must(a.Reauthenticate(ctx, l, password))(t)
+	must(a.Reauthenticate(ctx, l, password))(t)
 	expect("reauthenticate", E{Kind: "reauthenticate", Outcome: "ok", UserID: u.ID, SessionID: sid})
 	_, err = a.Refresh(ctx, first)
 	refused(t, "reuse", err, gatehouse.Unauthenticated, "invalid_refresh_token")

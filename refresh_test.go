@@ -351,7 +351,7 @@ func TestRefreshTokensThatAreNone(t *testing.T) {
 			t.Errorf("%s: logout: %v", what, err)
 		}
 		if what == "the access token" { // as an access token it is one
-			l = a.Login(ann)
+			a.Login(ann)
 		}
 	}
 	if _, err := a.Refresh(t.Context(), a.Login(ann).RefreshToken); err != nil {

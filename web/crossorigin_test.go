@@ -52,10 +52,10 @@ func TestCrossOrigin(t *testing.T) {
 		for name, headers := range fromElsewhere {
 			for _, kind := range []string{asJSON, asForm, ""} {
 				door, path, method, body := h.door, "/api/auth"+op.path, "POST", op.json
-				switch {
-				case op.path == "/app":
+				switch op.path {
+				case "/app":
 					door, path = app, op.path
-				case op.path == "/sessions":
+				case "/sessions":
 					method = "DELETE"
 				}
 				lines := append([]string{"Host: app.example", cookies}, headers...)

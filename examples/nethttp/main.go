@@ -12,6 +12,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
@@ -23,8 +24,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = http.ListenAndServe("localhost:8080", handler)
-	log.Fatal(errors.Join(err, stop()))
+	server := http.Server{Addr: "localhost:8080", Handler: handler, ReadTimeout: 30 * time.Second}
+	log.Fatal(errors.Join(server.ListenAndServe(), stop()))
 }
 
 // newApp is the whole program but for the listener; stop ends it.
