@@ -201,8 +201,12 @@ var serviceLink = regexp.MustCompile(`^GATEHOUSE_(SERVICE_HOST|SERVICE_PORT(_[A-
 // setting that does nothing would be a lie.
 var absent = map[string]string{
 	"redis":  "this version keeps everything in SQLite and uses no Redis; remove it",
-	"limits": "this version has no limits to switch on or off; remove it",
+	"limits": "this version has no limits that could be on; remove it, or say off, and put a limit into the proxy in front",
 }
+
+// withoutLimits reports whether a variable says what is so anyway: measurements
+// set it for whichever version they measure.
+func withoutLimits(name, value string) bool { return name == "GATEHOUSE_LIMITS" && value == "off" }
 
 func (l *loader) refuseUnknown() {
 	var variables, keys []string
@@ -228,7 +232,7 @@ func (l *loader) refuseUnknown() {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if ours(name) && !slices.Contains(variables, name) && !serviceLink.MatchString(name) {
+		if ours(name) && !slices.Contains(variables, name) && !serviceLink.MatchString(name) && !withoutLimits(name, l.environ[name]) {
 			unknown(Source{Kind: "environment", Name: quoteName(name)}, name, key(name), variables)
 		}
 	}

@@ -203,7 +203,7 @@ func TestRefusals(t *testing.T) {
 		{inYAML("access-cookie: a"), `gatehouse.yaml:1: there is no setting access-cookie; did you mean access_cookie?`},
 		{inYAML("config: other.yaml"), `gatehouse.yaml:1: a settings file cannot name another one; use --config or GATEHOUSE_CONFIG`},
 		{env("GATEHOUSE_REDIS=redis://x"), `environment GATEHOUSE_REDIS: GATEHOUSE_REDIS: this version keeps everything in SQLite and uses no Redis; remove it`},
-		{env("GATEHOUSE_LIMITS=off"), `environment GATEHOUSE_LIMITS: GATEHOUSE_LIMITS: this version has no limits to switch on or off; remove it`},
+		{env("GATEHOUSE_LIMITS=on"), `environment GATEHOUSE_LIMITS: GATEHOUSE_LIMITS: this version has no limits that could be on; remove it, or say off, and put a limit into the proxy in front`},
 		{env("GATEHOUSE_A\x1b[31m=1"), `environment "GATEHOUSE_A\x1b[31m": there is no setting "GATEHOUSE_A\x1b[31m"; gatehouse config lists the settings`},
 
 		// Files.
@@ -311,6 +311,12 @@ func TestWarnings(t *testing.T) {
 		if err != nil || len(l.Warnings) != 1 || l.Warnings[0] != c.want {
 			t.Errorf("%v: err %v, warnings %q, want %q", c.i.env, err, l.Warnings, c.want)
 		}
+	}
+}
+
+func TestLimitsOffIsTheTruth(t *testing.T) {
+	if _, faults := (in{env: []string{"GATEHOUSE_LIMITS=off"}}).load(t); faults != nil {
+		t.Errorf("refused: %v", faults)
 	}
 }
 
