@@ -109,6 +109,12 @@ func create(ctx context.Context, path string) (err error) {
 	creating.Lock()
 	defer creating.Unlock()
 	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
+		if _, err := os.Stat(path); err == nil {
+			return fs.ErrExist // somebody was faster, and has begun to use it
+		}
+		if _, err := os.Stat(path); err == nil { // another process has just made both
+			return fs.ErrExist
+		}
 		return fmt.Errorf("%w: the database is missing while %s-wal is there, which belongs to it and holds data; "+
 			"put the database back, or remove that file too to start anew", ErrDamaged, path)
 	}
