@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -129,73 +128,6 @@ func TestLockedByAnother(t *testing.T) {
 			t.Errorf("session %s: err = %v, want ErrNotFound", id, err)
 		}
 	}
-}
-
-// After a sync has failed there can be a commit in the -wal file that is only in
-// the memory of the kernel: who reads the file believes in it, until the power
-// fails. It must not be there any more when the next write is confirmed.
-func TestNothingIsBuiltOnWhatWasNotSynced(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "gatehouse.db")
-	s := open(t, path, Options{})
-	addSession(t, s, 1)
-
-	// A copy of the database writes the commit, so that it is one that fits.
-	wal, err := os.ReadFile(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := os.ReadFile(path) // ends SQLite's locks on the file, which nobody needs here
-	if err != nil {
-		t.Fatal(err)
-	}
-	twin := filepath.Join(t.TempDir(), "gatehouse.db")
-	for name, content := range map[string][]byte{twin: db, twin + "-wal": wal} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err := openConn(twin, "rw", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Exec(t.Context(), `UPDATE sessions SET version = 99 WHERE id = 's1'`); err != nil {
-		t.Fatal(err)
-	}
-	longer, err := os.ReadFile(twin + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.close()
-	if len(longer) <= len(wal) || !bytes.Equal(longer[:len(wal)], wal) {
-		t.Fatalf("the twin's -wal of %d bytes does not continue the one of %d bytes", len(longer), len(wal))
-	}
-	phantom := longer[len(wal):]
-	f, err := os.OpenFile(path+"-wal", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(phantom, int64(len(wal))); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-
-	s.suspect = errors.New("the sync failed")
-	addSession(t, s, 2)
-	after, err := os.ReadFile(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(after, phantom) {
-		t.Error("what was not synced is still in the -wal file when the next write is confirmed")
-	}
-	if x, err := s.Session(t.Context(), "s1"); err != nil || x.Version != 1 {
-		t.Errorf("session s1: %+v, %v; want Version 1", x, err)
-	}
-	if _, err := s.Session(t.Context(), "s2"); err != nil {
-		t.Errorf("session s2: %v", err)
-	}
-	sound(t, path)
 }
 
 // When the file is taken away, writes are refused until there is one again.

@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store/storetest"
 )
 
-// Every statement that the conformance suite makes the store run finds its rows
-// by an index, and in the order of an index.
-func TestEveryStatementUsesAnIndex(t *testing.T) {
+// The contract, and besides: every statement that the suite makes the store run
+// finds its rows by an index, and in the order of an index.
+func TestStore(t *testing.T) {
 	statements := make(map[string]bool)
 	storetest.Run(t, func(t *testing.T) gatehouse.Store {
 		s := open(t, filepath.Join(t.TempDir(), "gatehouse.db"), Options{})
