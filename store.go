@@ -60,7 +60,8 @@ type Store interface {
 	// version; ErrStale otherwise. It leaves the sessions: without their user
 	// they are void, and are swept when they expire.
 	DeleteUser(ctx context.Context, id string, version int64) error
-	// Users is up to limit users with an id greater than after, by id.
+	// Users is up to limit users with an id greater than after, by id (the
+	// order of ids is that of their bytes).
 	Users(ctx context.Context, after string, limit int) ([]*User, error)
 
 	// CreateSession adds a session. ErrExists if the id is taken.
@@ -125,7 +126,7 @@ type User struct {
 	Version int64
 
 	Email    string // as typed
-	EmailKey string // canonical, unique; see [ParseEmail]
+	EmailKey string // canonical, unique unless empty; see [ParseEmail]
 	Name     string
 	Roles    []string // sorted, without duplicates
 
@@ -238,7 +239,7 @@ type Task struct {
 	Kind        string
 	Data        json.RawMessage
 	Attempts    int
-	DueAt       time.Time
+	DueAt       time.Time // zero: never
 	LeasedUntil time.Time
 	CreatedAt   time.Time
 	ExpiresAt   time.Time

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -44,4 +46,28 @@ func TestTheWriterIsSetUpForDurability(t *testing.T) {
 			t.Errorf("%s = %v, %v, want %v", pragma, got, err, want)
 		}
 	}
+}
+
+// A command of the binary gets its turn beside a server that writes all the time.
+func TestABusyServerLetsOthersWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gatehouse.db")
+	server, command := open(t, path, Options{}), open(t, path, Options{})
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				if err := server.CreateSession(ctx, session(g*1_000_000+n)); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for n := range 20 {
+		if err := command.CreateUser(t.Context(), user(n)); err != nil {
+			t.Errorf("user %d: %v", n, err)
+		}
+	}
+	stop()
+	wg.Wait()
 }
