@@ -47,9 +47,10 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 	g.extend(s, t)
 	recorded := g.record(ctx, Event{Kind: EventLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"method": methods[0]}})
 	if err := g.store.CreateSession(ctx, s); err != nil {
-		// The record of the login may stand already: add that it did not happen.
+		// The record of the login may stand already: add that it did not happen,
+		// and let nobody wait for that.
 		_ = recorded()
-		_ = g.record(ctx, Event{Kind: EventLogin, Outcome: "unavailable", UserID: u.ID, SessionID: s.ID})()
+		g.record(ctx, Event{Kind: EventLogin, Outcome: "unavailable", UserID: u.ID, SessionID: s.ID})
 		return nil, storeFault("create session", err)
 	}
 	if err := recorded(); err != nil {

@@ -18,7 +18,7 @@ import (
 const (
 	maxBody     = 64 << 10
 	readBody    = 10 * time.Second // for the whole body
-	maxDuration = 15 * time.Second // for the whole answer
+	maxDuration = 10 * time.Second // for the whole answer
 )
 
 // visit is what is known of a request beside the request itself.
