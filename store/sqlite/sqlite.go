@@ -21,7 +21,7 @@
 // What to expect, on two shared cores of a virtual machine (go test -bench .): a
 // user or a session is read in 10 µs, in 14 µs when its page is not in the cache.
 // The write of a refresh takes 120 to 250 µs from one caller, of which 75 µs are
-// processor time, and 20 to 25 µs from each of 64.
+// processor time, and 20 to 40 µs each from 64 callers.
 package sqlite
 
 import (
