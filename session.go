@@ -23,7 +23,11 @@ func (g *Gatehouse) extend(s *Session, t time.Time) {
 	if s.InactiveAt.After(s.EndsAt) {
 		s.InactiveAt = s.EndsAt
 	}
-	s.ExpiresAt = s.InactiveAt
+	// Not moved with each refresh, but when it has to be: stores have an index on
+	// it, and a refresh that leaves indexes alone costs half as much to write.
+	if s.ExpiresAt.Before(s.InactiveAt) {
+		s.ExpiresAt = s.InactiveAt.Add(g.cfg.InactivityTimeout / 8)
+	}
 }
 
 // Authenticate says who sent an access token. Unauthenticated if the token is

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,6 +63,15 @@ func (s *Web) fill(r *http.Request, name string, p *ui.Page) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(list, func(a, b *gatehouse.Session) int { // this device first
+		switch l.Session.ID {
+		case a.ID:
+			return -1
+		case b.ID:
+			return 1
+		}
+		return 0
+	})
 	for _, x := range list {
 		p.Sessions = append(p.Sessions, ui.Session{
 			ID: x.ID, Device: ui.DeviceName(x.UserAgent), Address: x.Address,

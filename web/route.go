@@ -83,7 +83,13 @@ func (s *Web) serve(table []route) http.Handler {
 	}
 	mux.Handle("GET /assets/", s.ui.Assets())
 	mux.HandleFunc("GET /favicon.ico", s.favicon)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, route{}, errNotFound) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		// Whoever is logged in sees that on this page as well.
+		if l, err := s.auth.Authenticate(r.Context(), cookie(r, s.cfg.AccessCookie)); err == nil {
+			r = withLogin(r, l)
+		}
+		s.fail(w, r, route{}, errNotFound)
+	})
 	return s.guard(mux)
 }
 
