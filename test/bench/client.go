@@ -50,6 +50,17 @@ func postLogin(c *client) error {
 	return c.do("POST", "/api/auth/login", fmt.Sprintf(`{"email":%q,"password":%q}`, c.email, password), 200)
 }
 
+// postLogins logs in one user after the other, each in a browser that was not
+// logged in: that is what most logins are.
+func postLogins(users int) operation {
+	var n atomic.Int64
+	return func(c *client) error {
+		c.access, c.refresh = "", ""
+		c.email = userEmail(int(n.Add(1)) % users)
+		return postLogin(c)
+	}
+}
+
 func postRegister() operation {
 	var n atomic.Int64
 	return func(c *client) error {

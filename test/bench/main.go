@@ -129,7 +129,7 @@ func (b *bench) run(ctx context.Context) error {
 	b.add("refresh, rotating and durable", 64, many, fmt.Sprintf("%.2f × the CPU of bare, %.1f × the rate of one client", ratio(many, bare), many.rate/one.rate))
 
 	workers := 2 * runtime.GOMAXPROCS(0)
-	dear := b.interleave(series{}, series{big, browsers[:workers], postLogin}, series{big, browsers[:workers], postRegister()})
+	dear := b.interleave(series{}, series{big, browsers[:workers], postLogins(b.large)}, series{big, browsers[:workers], postRegister()})
 	hash, logins, registers := dear[0], dear[1], dear[2]
 	b.add("bare argon2id hash (19 MiB, 2, 1)", runtime.GOMAXPROCS(0), hash, "")
 	b.add("login", workers, logins, fmt.Sprintf("%.0f %% of the bare hash rate", 100*logins.rate/hash.rate))
