@@ -56,3 +56,22 @@ func TestVoidSessionsAreTidiedUp(t *testing.T) {
 		}
 	})
 }
+
+// A clock that was set back by an hour does not lengthen the grace by an hour.
+func TestGraceWithAClockSetBack(t *testing.T) {
+	for ahead, want := range map[time.Duration]bool{time.Minute: true, time.Hour: false} {
+		a := gatehousetest.New(t, gatehouse.Config{})
+		a.Register(ann)
+		l := a.Login(ann)
+		must(a.Refresh(t.Context(), l.RefreshToken))(t)
+		s := must(a.Store.Session(t.Context(), l.Session.ID))(t)
+		s.RotatedAt = s.RotatedAt.Add(ahead) // by the clock of before
+		if err := a.Store.SaveSession(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		_, err := a.Refresh(t.Context(), l.RefreshToken)
+		if got := err == nil; got != want {
+			t.Errorf("rotated %v in the future: answered %v (%v), want %v", ahead, got, err, want)
+		}
+	}
+}
