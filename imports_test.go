@@ -20,10 +20,11 @@ var rooms = []struct {
 	may  []string
 	why  string
 }{
-	{"", []string{"internal/cache", "internal/hashing"},
+	{"", []string{"internal/cache", "internal/hashing", "internal/limit"},
 		"it decides everything and does no I/O, so it needs leaves that compute, and neither a store nor HTTP"},
 	{"internal/cache", nil, "a leaf: it can be described without the word user"},
 	{"internal/hashing", nil, "a leaf: it can be described without the word user"},
+	{"internal/limit", nil, "a leaf: it can be described without the word user"},
 	{"internal/sqlstore", []string{""}, "it keeps the records of the port in SQL, whichever the engine"},
 	{"store/memory", []string{""}, "a store keeps records and decides nothing"},
 	{"store/sqlite", []string{"", "internal/sqlstore"}, "an engine, around the SQL that all engines share"},
