@@ -3,11 +3,12 @@ package gatehouse
 import "context"
 
 // Client says from where a request came. It is written into events and
-// sessions, and decides nothing.
+// sessions, and the tries of strangers are counted by the address.
 type Client struct {
 	Address   string // IP address of the client, without a port
 	UserAgent string
 	Ref       string // reference of the request, for the log
+	Trace     *Trace // takes notes of what is decided, if it is set
 	Actor     string // who acts on a user from outside: "operator"; empty: the user
 }
 

@@ -27,6 +27,8 @@ const (
 	EventRoleGranted        = "role_granted"
 	EventRoleRevoked        = "role_revoked"
 	EventKeysRotated        = "keys_rotated"
+	EventLimited            = "limited"
+	EventUnfamiliarLogin    = "unfamiliar_login"
 )
 
 const outcomeOK = "ok"

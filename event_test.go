@@ -56,8 +56,13 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	type E = gatehouse.Event
+	device := "" // the browser's
 	login := func(password string) (*gatehouse.Login, error) {
-		return a.Gatehouse.Login(ctx, gatehouse.PasswordLogin{Email: ann, Password: password})
+		l, err := a.Gatehouse.Login(ctx, gatehouse.PasswordLogin{Email: ann, Password: password, Device: device})
+		if err == nil {
+			device = l.DeviceToken
+		}
+		return l, err
 	}
 
 	u := must(a.Gatehouse.Register(ctx, gatehouse.Registration{Email: ann, Password: password}))(t)

@@ -61,6 +61,15 @@ type Config struct {
 	// ends the one seen least lately. Default 100.
 	SessionsPerUser int
 
+	// Limits says how often something may be tried. They are on by default.
+	Limits Limits
+	// Limiter counts the tries. Default: in the memory of this process, about 30
+	// MiB at most, however many sources try.
+	Limiter Limiter
+
+	// Mailer delivers notices to users. Default none.
+	Mailer Mailer
+
 	// KeyRotation is the age at which a signing key is replaced. Default 90 days.
 	KeyRotation time.Duration
 	// PasswordMinLength is the least number of characters of a new password,
@@ -86,13 +95,16 @@ type Config struct {
 // Gatehouse decides who is who. Any number of goroutines may use it, and any
 // number of processes on one store.
 type Gatehouse struct {
-	cfg    Config
-	store  Store
-	log    *slog.Logger
-	hashes *hashing.Pool
+	cfg     Config
+	store   Store
+	log     *slog.Logger
+	hashes  *hashing.Pool
+	limiter Limiter
+	noticed chan struct{} // there may be a notice to send
 
 	refreshKeys [][]byte // for the MAC of refresh tokens, the current one first
 	sealKeys    [][]byte // for the signing keys at rest, the current one first
+	deviceKeys  [][]byte // for device tokens, the current one first
 	keys        atomic.Pointer[keyring]
 	keysRead    atomic.Int64 // when, in Unix milliseconds
 
@@ -112,7 +124,7 @@ func New(cfg Config) (*Gatehouse, error) {
 		return nil, err
 	}
 	g := &Gatehouse{
-		cfg: cfg, store: cfg.Store, log: cfg.Logger,
+		cfg: cfg, store: cfg.Store, log: cfg.Logger, noticed: make(chan struct{}, 1),
 		verified: cache.New[[sha256.Size]byte, *claims](20_000),
 		sessions: cache.New[string, read[Session]](20_000),
 		users:    cache.New[string, read[User]](20_000),
@@ -120,6 +132,10 @@ func New(cfg Config) (*Gatehouse, error) {
 	for _, s := range append([]Secret{cfg.Secret}, cfg.PreviousSecrets...) {
 		g.refreshKeys = append(g.refreshKeys, derive(s, "gatehouse/refresh-token/1"))
 		g.sealKeys = append(g.sealKeys, derive(s, "gatehouse/seal/1"))
+		g.deviceKeys = append(g.deviceKeys, derive(s, "gatehouse/device/1"))
+	}
+	if g.limiter = cfg.Limiter; g.limiter == nil {
+		g.limiter = newMemoryLimiter(&cfg.Limits, derive(cfg.Secret, "gatehouse/limits/1"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -140,6 +156,9 @@ func New(cfg Config) (*Gatehouse, error) {
 	background, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	g.done.Go(func() { g.maintain(background) })
+	if cfg.Mailer != nil {
+		g.done.Go(func() { g.deliver(background) })
+	}
 	return g, nil
 }
 
@@ -201,6 +220,9 @@ func (c *Config) complete() error {
 	fault(c.HashMemory < 8 || c.HashMemory > 256<<10, "hash memory is %d KiB, want 8 to %d", c.HashMemory, 256<<10)
 	fault(c.HashTime < 1 || c.HashTime > 16, "hash time is %d, want 1 to 16", c.HashTime)
 	fault(c.HashParallelism < 1 || c.HashParallelism > 16, "hash parallelism is %d, want 1 to 16", c.HashParallelism)
+	if err := c.Limits.complete(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 

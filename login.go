@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,18 +21,31 @@ type Login struct {
 	AccessExpiresAt  time.Time
 	RefreshToken     string
 	RefreshExpiresAt time.Time
+
+	// DeviceToken says that the user has logged in from this device; the next
+	// login brings it along. Empty if nothing changed.
+	DeviceToken     string
+	DeviceExpiresAt time.Time
+}
+
+// arrival is from where somebody logs in.
+type arrival struct {
+	former string  // the refresh token that the browser still holds, or empty
+	device *device // the browser's; nil if that is of no interest
 }
 
 // finish is the end of every way of logging in: whoever comes here has shown
 // all that was asked for. It begins a session, ends the one that this browser
-// had before, and makes the tokens.
+// had before, and makes the tokens. A login from a new device or place in the
+// network is recorded as unfamiliar, and the user is told.
 //
 // Order of the writes: the new session and its event, together; then the end of
 // the former session and of those above the limit. Stopping in between leaves a
 // session too many, whose tokens nobody else has.
-func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods ...string) (*Login, error) {
+func (g *Gatehouse) finish(ctx context.Context, u *User, from arrival, methods ...string) (*Login, error) {
 	if !u.Enabled() {
 		// In the words of a wrong password: who has not logged in learns nothing.
+		clientOf(ctx).Trace.Note("user", "%s is disabled; the password was right", u.ID)
 		return nil, g.refuse(ctx, Event{Kind: EventLogin, UserID: u.ID}, errInvalidCredentials)
 	}
 	id, err := uuid.NewV7()
@@ -45,6 +59,12 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 		EndsAt: t.Add(g.cfg.MaximumLifetime), UserAgent: c.UserAgent, Address: c.Address,
 	}
 	g.extend(s, t)
+	unfamiliar := ""
+	if from.device != nil {
+		if unfamiliar, err = g.unfamiliar(ctx, u, *from.device); err != nil {
+			return nil, err
+		}
+	}
 	recorded := g.record(ctx, Event{Kind: EventLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"method": methods[0]}})
 	if err := g.store.CreateSession(ctx, s); err != nil {
 		// The record of the login may stand already: add that it did not happen,
@@ -56,9 +76,15 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 	if err := recorded(); err != nil {
 		return nil, err
 	}
-	if former != "" {
+	if unfamiliar != "" {
+		told := g.record(ctx, Event{Kind: EventUnfamiliarLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"new": unfamiliar}})
+		if err := errors.Join(g.notify(ctx, NoticeUnfamiliarLogin, u.ID), told()); err != nil {
+			return nil, err
+		}
+	}
+	if from.former != "" {
 		// ASVS 7.2.4. A former token that is not ours or not valid ends nothing.
-		if sid, _, ok := g.openRefreshToken(former); ok {
+		if sid, _, ok := g.openRefreshToken(from.former); ok {
 			if err := g.terminate(ctx, sid, "replaced"); err != nil {
 				return nil, err
 			}
@@ -67,7 +93,11 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, former string, methods 
 	if err := g.limitSessions(ctx, u, s.ID); err != nil {
 		return nil, err
 	}
-	return g.grant(u, s)
+	l, err := g.grant(u, s)
+	if err == nil && from.device != nil {
+		l.DeviceToken, l.DeviceExpiresAt = g.deviceToken(*from.device, u)
+	}
+	return l, err
 }
 
 // grant makes the tokens of a session that is in order.

@@ -30,7 +30,14 @@ type Registration struct {
 // that cannot be accepted; Conflict if the address is taken, in whichever
 // spelling.
 func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error) {
+	pass, err := g.book(ctx, EventRegister, nil, bySource(ctx, laneRegister, g.cfg.Limits.Register, "")...)
+	if err != nil {
+		return nil, err
+	}
 	u, err := g.addUser(ctx, in)
+	if errors.Is(err, Unavailable) || errors.Is(err, Invalid) {
+		pass.giveBack(ctx) // it told nothing, and made nobody
+	}
 	if errors.Is(err, errUserExists) {
 		return nil, g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
 	}
@@ -82,6 +89,9 @@ type PasswordLogin struct {
 	// Former is the refresh token that the browser still holds, if any; its
 	// session ends when the login succeeds.
 	Former string
+	// Device is the device token that the browser holds, if any; see
+	// [Login.DeviceToken].
+	Device string
 }
 
 // Login begins a session for whoever shows the password. Unauthenticated, in
@@ -102,8 +112,27 @@ func (g *Gatehouse) Login(ctx context.Context, in PasswordLogin) (*Login, error)
 	if err != nil {
 		return nil, err
 	}
+	d, _ := g.openDevice(in.Device)
+	pass, known, err := g.bookLogin(ctx, email.Key, d)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.checkLogin(ctx, email, password, known)
+	if err != nil {
+		pass.settle(ctx, err)
+		return nil, err
+	}
+	l, err := g.finish(ctx, u, arrival{in.Former, &d}, methodPwd)
+	pass.settle(ctx, err)
+	return l, err
+}
+
+// checkLogin is the user with this address, who has shown the password.
+func (g *Gatehouse) checkLogin(ctx context.Context, email Email, password []byte, known bool) (*User, error) {
+	trace := clientOf(ctx).Trace
 	u, err := g.store.UserByEmail(ctx, email.Key)
 	if errors.Is(err, ErrNotFound) {
+		trace.Note("user", "none has this address")
 		u, err = &User{}, nil // nobody, whose password is always wrong
 	}
 	if err != nil {
@@ -111,12 +140,12 @@ func (g *Gatehouse) Login(ctx context.Context, in PasswordLogin) (*Login, error)
 	}
 	u, err = g.checkPassword(ctx, u, password)
 	if errors.Is(err, errWrongPassword) {
+		if u.ID != "" {
+			trace.Note("password", "is not that of user %s, last changed %s", u.ID, u.passwordChanged())
+		}
 		return nil, g.refuse(ctx, Event{Kind: EventLogin, UserID: u.ID}, errInvalidCredentials)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return g.finish(ctx, u, in.Former, methodPwd)
+	return u, err
 }
 
 // checkPassword is nil if the password is the user's, and errWrongPassword
@@ -258,7 +287,10 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 		return nil, err
 	}
 	g.tidySessions(ctx, u)
-	return g.finish(ctx, u, "", methodPwd)
+	if err := g.notify(ctx, NoticePasswordChanged, u.ID); err != nil {
+		return nil, err
+	}
+	return g.finish(ctx, u, arrival{}, methodPwd)
 }
 
 // confirm checks the password of a user who is logged in already. A wrong one is
@@ -278,12 +310,26 @@ func (g *Gatehouse) confirm(ctx context.Context, l *Login, act, field, password 
 	if !l.Session.live(u, now()) {
 		return nil, errInvalidToken
 	}
+	whom := func() (string, error) { return u.ID, nil }
+	pass, err := g.book(ctx, act, whom, Claim{laneReauthenticate, l.Session.ID, g.cfg.Limits.Reauthenticate})
+	if err != nil {
+		return nil, err
+	}
 	u, err = g.checkPassword(ctx, u, p)
+	pass.settle(ctx, err)
 	if errors.Is(err, errWrongPassword) {
 		return nil, g.refuse(ctx, Event{Kind: act, UserID: u.ID, SessionID: l.Session.ID},
 			&Error{Kind: Forbidden, Code: "wrong_password", Field: field, Text: "That is not your password."})
 	}
 	return u, err
+}
+
+// passwordChanged is when the password was last changed, in words.
+func (u *User) passwordChanged() string {
+	if c := u.credential(kindPassword); c != nil {
+		return c.ChangedAt.Format(time.RFC3339)
+	}
+	return "never: there is none"
 }
 
 // setPassword gives a user the first password.

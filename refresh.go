@@ -23,8 +23,10 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 	if refreshToken == "" {
 		return nil, errNoRefreshToken
 	}
+	trace := clientOf(ctx).Trace
 	sid, presented, ok := g.openRefreshToken(refreshToken)
 	if !ok {
+		trace.Note("refresh token", "of %d bytes: not one of ours, or made with another master secret", len(refreshToken))
 		return nil, errInvalidRefreshToken
 	}
 	// What was read lately may be old. That is good enough to rotate on, since
@@ -35,6 +37,7 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 	}
 	for range maxRaces {
 		if errors.Is(err, ErrNotFound) {
+			trace.Note("session", "%s of the refresh token is not in the store", sid)
 			return nil, errInvalidRefreshToken
 		}
 		if err != nil {
@@ -42,6 +45,7 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 		}
 		u, err2 := g.userOf(ctx, s, s.UserID)
 		if errors.Is(err2, NotFound) {
+			trace.Note("user", "%s of session %s is not in the store", s.UserID, sid)
 			return nil, errInvalidRefreshToken
 		}
 		if err2 != nil {
@@ -49,10 +53,15 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 		}
 		t := now()
 		if !s.live(u, t) {
+			s.explain(trace, u, t)
 			return nil, errInvalidRefreshToken
 		}
 		switch {
 		case presented == s.Generation:
+			whom := func() (string, error) { return s.UserID, nil }
+			if _, err := g.book(ctx, "refresh", whom, Claim{laneRefresh, sid, g.cfg.Limits.Refresh}); err != nil {
+				return nil, err
+			}
 			mark, at := g.sessions.Mark(sid), monotonic()
 			next := *s // what was read may be shared
 			next.Generation++
@@ -83,7 +92,12 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 			// Older, too late, or of a generation that this store has never
 			// reached (it was restored from a backup): whoever holds it, two
 			// hold tokens of this session, and it ends.
+			trace.Note("refresh token", "of session %s and generation %d, and the current one is %d since %s: it was used before, and the session ends",
+				sid, presented, s.Generation, s.RotatedAt.Format(time.RFC3339))
 			if err := g.terminate(ctx, sid, "reused"); err != nil {
+				return nil, err
+			}
+			if err := g.notify(ctx, NoticeRefreshReused, s.UserID); err != nil {
 				return nil, err
 			}
 			return nil, errInvalidRefreshToken

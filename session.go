@@ -16,6 +16,25 @@ func (s *Session) live(u *User, t time.Time) bool {
 		s.UserID == u.ID && s.Epoch == u.Epoch && u.Enabled()
 }
 
+// explain notes why the session may not be used at t by u.
+func (s *Session) explain(trace *Trace, u *User, t time.Time) {
+	note := func(format string, args ...any) { trace.Note("session", "%s "+format, append([]any{s.ID}, args...)...) }
+	switch {
+	case !s.TerminatedAt.IsZero():
+		note("was terminated at %s", s.TerminatedAt.Format(time.RFC3339))
+	case !t.Before(s.EndsAt):
+		note("reached its maximum lifetime at %s", s.EndsAt.Format(time.RFC3339))
+	case !t.Before(s.InactiveAt):
+		note("was not used until %s, the inactivity timeout", s.InactiveAt.Format(time.RFC3339))
+	case s.UserID != u.ID:
+		note("is of user %s, not of %s", s.UserID, u.ID)
+	case !u.Enabled():
+		note("is of user %s, disabled at %s", u.ID, u.DisabledAt.Format(time.RFC3339))
+	case s.Epoch != u.Epoch:
+		note("is of epoch %d, user %s is at %d: the password was changed, or all sessions were terminated", s.Epoch, u.ID, u.Epoch)
+	}
+}
+
 // extend moves the inactivity deadline, up to the maximum lifetime.
 func (g *Gatehouse) extend(s *Session, t time.Time) {
 	s.LastSeenAt = t
@@ -39,8 +58,10 @@ func (g *Gatehouse) Authenticate(ctx context.Context, accessToken string) (*Logi
 	if err != nil {
 		return nil, err
 	}
+	trace := clientOf(ctx).Trace
 	s, err := g.readSession(ctx, c.SessionID)
 	if errors.Is(err, ErrNotFound) {
+		trace.Note("session", "%q of the access token is not in the store", c.SessionID)
 		return nil, errInvalidToken
 	}
 	if err != nil {
@@ -48,12 +69,14 @@ func (g *Gatehouse) Authenticate(ctx context.Context, accessToken string) (*Logi
 	}
 	u, err := g.userOf(ctx, s, c.Subject)
 	if errors.Is(err, NotFound) {
+		trace.Note("user", "%q of the access token is not in the store", c.Subject)
 		return nil, errInvalidToken
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !s.live(u, now()) {
+	if t := now(); !s.live(u, t) {
+		s.explain(trace, u, t)
 		return nil, errInvalidToken
 	}
 	user, session := *u, *s // what is remembered stays ours
@@ -115,6 +138,9 @@ func (g *Gatehouse) TerminateSession(ctx context.Context, l *Login, id string) e
 			return err
 		}
 	}
+	if err := g.bookChange(ctx, EventSessionTerminated, l.User.ID); err != nil {
+		return err
+	}
 	live, err := g.Sessions(ctx, l.User.ID)
 	if err != nil {
 		return err
@@ -130,6 +156,9 @@ func (g *Gatehouse) TerminateSession(ctx context.Context, l *Login, id string) e
 // says how many. It needs a recent authentication: Forbidden otherwise.
 func (g *Gatehouse) TerminateOtherSessions(ctx context.Context, l *Login) (int, error) {
 	if err := g.requireRecent(l); err != nil {
+		return 0, err
+	}
+	if err := g.bookChange(ctx, EventSessionTerminated, l.User.ID); err != nil {
 		return 0, err
 	}
 	live, err := g.Sessions(ctx, l.User.ID)
@@ -229,7 +258,8 @@ func (g *Gatehouse) requireLive(ctx context.Context, id string, u *User) error {
 	if err != nil {
 		return storeFault("session", err)
 	}
-	if !s.live(u, now()) {
+	if t := now(); !s.live(u, t) {
+		s.explain(clientOf(ctx).Trace, u, t)
 		return errInvalidToken
 	}
 	return nil

@@ -78,6 +78,7 @@ func (g *Gatehouse) verify(ctx context.Context, token string) (*claims, error) {
 	}
 	// The decoder of base64 skips line breaks: one token has one spelling.
 	if len(token) > maxAccessToken || strings.ContainsAny(token, "\r\n") {
+		clientOf(ctx).Trace.Note("access token", "of %d bytes: longer than %d, or with a line break", len(token), maxAccessToken)
 		return nil, errInvalidToken
 	}
 	digest := sha256.Sum256([]byte(token))
@@ -90,6 +91,7 @@ func (g *Gatehouse) verify(ctx context.Context, token string) (*claims, error) {
 		g.verified.Put(digest, c)
 	}
 	if !time.Now().Before(c.ExpiresAt.Time) {
+		clientOf(ctx).Trace.Note("access token", "of session %s expired at %s", c.SessionID, c.ExpiresAt.UTC().Format(time.RFC3339))
 		return nil, errInvalidToken
 	}
 	return c, nil
@@ -107,9 +109,26 @@ func (g *Gatehouse) parse(ctx context.Context, token string) (*claims, error) {
 		c, err = g.parseWith(g.keys.Load(), token)
 	}
 	if err != nil {
+		clientOf(ctx).Trace.Note("access token", "refused: %s", g.tokenFault(token, err))
 		return nil, &Error{Kind: Unauthenticated, Code: errInvalidToken.Code, Text: errInvalidToken.Text, Err: err}
 	}
 	return c, nil
+}
+
+// tokenFault says what is wrong with a token, and what it says of itself, in words
+// of bounded length that hold nothing of its signature.
+func (g *Gatehouse) tokenFault(token string, err error) string {
+	var c claims
+	t, _, perr := jwt.NewParser(jwt.WithoutClaimsValidation()).ParseUnverified(token, &c)
+	if perr != nil {
+		return "it is no JWT" // the cause would quote it
+	}
+	kid, _ := t.Header["kid"].(string)
+	text := fmt.Sprintf("%.120s; it names the key %.40q and the algorithm %.10q", err, kid, t.Header["alg"])
+	if c.ExpiresAt != nil {
+		text += ", and expires at " + c.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return text
 }
 
 // mayReloadKeys lets unknown keys make us read the store once a second at most:

@@ -75,6 +75,9 @@ func (g *Gatehouse) ChangeName(ctx context.Context, id, name string) (*User, err
 	if err != nil {
 		return nil, err
 	}
+	if err := g.bookChange(ctx, EventNameChanged, id); err != nil {
+		return nil, err
+	}
 	u, err := g.updateUser(ctx, id, func(u *User) error {
 		u.Name = name
 		return nil

@@ -38,7 +38,7 @@ func (s *Web) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	l, err := s.auth.Login(r.Context(), gatehouse.PasswordLogin{
-		Email: in.Email, Password: in.Password, Former: cookie(r, s.cfg.RefreshCookie),
+		Email: in.Email, Password: in.Password, Former: cookie(r, s.cfg.RefreshCookie), Device: s.deviceToken(r),
 	})
 	if err != nil {
 		return err

@@ -25,12 +25,17 @@ func isUser(t *testing.T, a *answer) map[string]any {
 	return u
 }
 
-// isHanded checks that both cookies came, each in one line, with these flags.
+// isHanded checks that both cookies came, each in one line, with these flags;
+// after a login, that of the device comes third.
 func isHanded(t *testing.T, a *answer, access, refresh string, secure bool) {
 	t.Helper()
 	lines := a.header.Values("Set-Cookie")
-	if len(lines) != 2 {
-		t.Fatalf("Set-Cookie has %d lines, want 2: %q", len(lines), lines)
+	want := []string{access, refresh}
+	if len(lines) == 3 {
+		want = append(want, map[bool]string{true: "__Host-device", false: "device"}[secure])
+		if n := a.set()[2].MaxAge; n < 400*24*3600-2 || n > 400*24*3600 {
+			t.Errorf("the device cookie lasts %d s, want 400 days", n)
+		}
 	}
 	var names []string
 	size := 0
@@ -41,8 +46,8 @@ func isHanded(t *testing.T, a *answer, access, refresh string, secure bool) {
 			t.Errorf("Set-Cookie: %s", lines[i])
 		}
 	}
-	if !slices.Equal(names, []string{access, refresh}) {
-		t.Errorf("cookies are %q, want %q and %q", names, access, refresh)
+	if !slices.Equal(names, want) {
+		t.Fatalf("cookies are %q, want %q", names, want)
 	}
 	if size >= 4096 {
 		t.Errorf("the cookies have %d bytes, want less than 4096", size)
@@ -354,7 +359,7 @@ func TestBearer(t *testing.T) {
 	}
 	h.do("GET", "/api/auth/me", "", "Authorization: bearer "+b.str("access_token")).refused(t, 401, "Invalid or expired token", "invalid_token", "")
 	// Another value than "body" asks for nothing.
-	if c := h.json("/api/auth/login", in, "Gatehouse-Tokens: cookie"); c.str("access_token") != "" || len(c.set()) != 2 {
+	if c := h.json("/api/auth/login", in, "Gatehouse-Tokens: cookie"); c.str("access_token") != "" || len(c.set()) != 3 {
 		t.Errorf("login: %s, %q", c.body, c.header.Values("Set-Cookie"))
 	}
 }

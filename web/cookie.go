@@ -13,6 +13,10 @@ import (
 func (s *Web) setCookies(w http.ResponseWriter, l *gatehouse.Login) {
 	s.setCookie(w, s.cfg.AccessCookie, l.AccessToken, time.Until(l.AccessExpiresAt))
 	s.setCookie(w, s.cfg.RefreshCookie, l.RefreshToken, time.Until(l.RefreshExpiresAt))
+	if l.DeviceToken != "" {
+		// It stays when somebody logs out: it says who logged in here before.
+		s.setCookie(w, s.cfg.DeviceCookie, l.DeviceToken, time.Until(l.DeviceExpiresAt))
+	}
 }
 
 // clearCookies is for logout alone: a refresh that fails or loses a race must
@@ -64,6 +68,15 @@ func allCookies(r *http.Request, name string) []string {
 		}
 	}
 	return values
+}
+
+// deviceToken is the device token of a browser, or of a client that keeps its
+// tokens itself.
+func (s *Web) deviceToken(r *http.Request) string {
+	if token := cookie(r, s.cfg.DeviceCookie); token != "" {
+		return token
+	}
+	return r.Header.Get(deviceHeader)
 }
 
 // at is the value at i, or empty.

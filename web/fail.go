@@ -3,11 +3,13 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/web/ui"
@@ -69,13 +71,9 @@ func statusOf(err error) int {
 func (s *Web) fail(w http.ResponseWriter, r *http.Request, rt route, err error) {
 	v := visitOf(r)
 	status := statusOf(err)
-	e, ok := errors.AsType[*gatehouse.Error](err)
-	if !ok {
-		e = &gatehouse.Error{Code: "internal", Text: "Something went wrong on our side. Nothing is known to be wrong with what you sent."}
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			status = http.StatusServiceUnavailable
-			e = &gatehouse.Error{Code: "unavailable", Text: "The service cannot answer at the moment. Try again shortly."}
-		}
+	e := asError(err)
+	if e == errInterrupted {
+		status = http.StatusServiceUnavailable
 	}
 	h := w.Header()
 	if status >= 500 {
@@ -90,6 +88,8 @@ func (s *Web) fail(w http.ResponseWriter, r *http.Request, rt route, err error) 
 	if status == http.StatusTooManyRequests {
 		h.Set("Retry-After", retryAfter(e))
 	}
+	setBudget(h, v.trace.Budget())
+	s.explain(r, v, status, e)
 	if status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}
@@ -109,6 +109,23 @@ func (s *Web) fail(w http.ResponseWriter, r *http.Request, rt route, err error) 
 	}
 	_ = writeJSON(w, status, body)
 }
+
+// asError is the refusal that an error is, or the one that stands for a fault of
+// ours.
+func asError(err error) *gatehouse.Error {
+	if e, ok := errors.AsType[*gatehouse.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errInterrupted
+	}
+	return errInternal
+}
+
+var (
+	errInternal    = &gatehouse.Error{Code: "internal", Text: "Something went wrong on our side. Nothing is known to be wrong with what you sent."}
+	errInterrupted = &gatehouse.Error{Code: "unavailable", Text: "The service cannot answer at the moment. Try again shortly."}
+)
 
 // failPage shows the page of the form again, or the page for errors.
 func (s *Web) failPage(w http.ResponseWriter, r *http.Request, rt route, status int, e *gatehouse.Error) {
@@ -155,6 +172,24 @@ func (s *Web) wantsPage(r *http.Request, v *visit) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html") || isForm(r)
 }
 
+// setBudget says how many more tries a limit allows
+// (draft-ietf-httpapi-ratelimit-headers-10). Only refusals say it: what succeeds
+// is given back.
+func setBudget(h http.Header, b *gatehouse.Budget) {
+	if b == nil {
+		return
+	}
+	wait := b.Booking.ResetAfter
+	if b.Booking.Remaining == 0 {
+		wait = b.Booking.RetryAfter
+	}
+	window := time.Duration(b.Limit.Burst) * b.Limit.Every
+	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", b.Lane, b.Limit.Burst, seconds(window)))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", b.Lane, b.Booking.Remaining, seconds(wait)))
+}
+
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
+
 func retryAfter(e *gatehouse.Error) string {
-	return strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds()))))
+	return strconv.Itoa(seconds(e.RetryAfter))
 }

@@ -26,6 +26,7 @@ type visit struct {
 	ref    string
 	form   bool              // the body is a form: answer with a page
 	values map[string]string // of the form, to fill in again; no passwords
+	trace  gatehouse.Trace
 }
 
 type visitKey struct{}
@@ -46,7 +47,7 @@ func (s *Web) enter(r *http.Request) (*http.Request, *visit) {
 	}
 	v := &visit{ref: rand.Text()[:16]}
 	ctx := context.WithValue(r.Context(), visitKey{}, v)
-	ctx = gatehouse.WithClient(ctx, gatehouse.Client{Address: s.clientAddress(r), UserAgent: r.UserAgent(), Ref: v.ref})
+	ctx = gatehouse.WithClient(ctx, gatehouse.Client{Address: s.clientAddress(r), UserAgent: r.UserAgent(), Ref: v.ref, Trace: &v.trace})
 	return r.WithContext(ctx), v
 }
 
@@ -153,11 +154,10 @@ func safe(method string) bool { return method == "GET" || method == "HEAD" || me
 // proxy, the last address in X-Forwarded-For that is not one. What stands left
 // of it, anybody can write.
 func (s *Web) clientAddress(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	client := peer(r)
+	if !client.IsValid() {
 		return "" // a unix socket
 	}
-	client := peer.Addr().Unmap().WithZone("")
 	if !s.trusted(client) {
 		return client.String()
 	}
@@ -170,6 +170,12 @@ func (s *Web) clientAddress(r *http.Request) string {
 		client = hop.Unmap().WithZone("")
 	}
 	return client.String()
+}
+
+// peer is who the connection is with, or invalid for a unix socket.
+func peer(r *http.Request) netip.Addr {
+	p, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return p.Addr().Unmap().WithZone("")
 }
 
 func (s *Web) trusted(a netip.Addr) bool {

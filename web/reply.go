@@ -39,6 +39,7 @@ type tokensReply struct {
 	TokenType    string   `json:"token_type"`
 	ExpiresIn    int      `json:"expires_in"`
 	RefreshToken string   `json:"refresh_token"`
+	DeviceToken  string   `json:"device_token,omitzero"`
 }
 
 // tokensHeader asks for the tokens in the body instead of in cookies. Being a
@@ -46,12 +47,15 @@ type tokensReply struct {
 // set on behalf of somebody.
 const tokensHeader = "Gatehouse-Tokens"
 
+// deviceHeader is how such a client shows its device token at the next login.
+const deviceHeader = "Gatehouse-Device"
+
 // replyLogin hands out the tokens: in cookies or in the body, never in both.
 func (s *Web) replyLogin(w http.ResponseWriter, r *http.Request, l *gatehouse.Login) error {
 	if s.wantsTokens(r) {
 		return writeJSON(w, http.StatusOK, tokensReply{
 			User: bodyOf(l.User), AccessToken: l.AccessToken, TokenType: "Bearer",
-			ExpiresIn: int(time.Until(l.AccessExpiresAt).Seconds()), RefreshToken: l.RefreshToken,
+			ExpiresIn: int(time.Until(l.AccessExpiresAt).Seconds()), RefreshToken: l.RefreshToken, DeviceToken: l.DeviceToken,
 		})
 	}
 	s.setCookies(w, l)

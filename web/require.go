@@ -126,6 +126,7 @@ func (s *Web) deny(w http.ResponseWriter, r *http.Request, rt route, err error) 
 		s.fail(w, r, rt, err)
 		return
 	}
+	s.explain(r, visitOf(r), http.StatusSeeOther, asError(err))
 	target := "/login"
 	if r.Method == "GET" || r.Method == "HEAD" {
 		if next := localPath(r.RequestURI); next != "" && next != s.cfg.Home {

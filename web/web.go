@@ -27,16 +27,19 @@ type Config struct {
 	Prefix string
 	// Home is where people go after logging in. Default "/dashboard".
 	Home string
-	// AccessCookie and RefreshCookie name the cookies. Default "access_token"
-	// and "refresh_token", with the prefix "__Host-" behind https. Without that
+	// AccessCookie, RefreshCookie and DeviceCookie name the cookies. Default
+	// "access_token", "refresh_token" and "device", with the prefix "__Host-" behind https. Without that
 	// prefix a sibling domain can plant cookies here.
-	AccessCookie, RefreshCookie string
+	AccessCookie, RefreshCookie, DeviceCookie string
 	// TrustedProxies may say in X-Forwarded-For who the client is. Default none.
 	TrustedProxies []netip.Prefix
 	// SiteName is shown on the pages. Default "Gatehouse".
 	SiteName string
 	// Overrides holds templates/*.html and messages/en.json that replace ours.
 	Overrides fs.FS
+	// Explain is handed every refusal, with all that led to it; it must not block.
+	// Default none.
+	Explain func(Refusal)
 	// Logger gets a line for each fault of ours. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -92,7 +95,8 @@ func New(cfg Config) (*Web, error) {
 	}
 	cfg.AccessCookie = cmp.Or(cfg.AccessCookie, host+"access_token")
 	cfg.RefreshCookie = cmp.Or(cfg.RefreshCookie, host+"refresh_token")
-	for _, name := range []string{cfg.AccessCookie, cfg.RefreshCookie} {
+	cfg.DeviceCookie = cmp.Or(cfg.DeviceCookie, host+"device")
+	for _, name := range []string{cfg.AccessCookie, cfg.RefreshCookie, cfg.DeviceCookie} {
 		if (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
 			faults = append(faults, fmt.Errorf("%q cannot be the name of a cookie", name))
 		}
@@ -100,8 +104,8 @@ func New(cfg Config) (*Web, error) {
 			faults = append(faults, fmt.Errorf("a cookie named %q needs an https URL", name))
 		}
 	}
-	if cfg.AccessCookie == cfg.RefreshCookie {
-		faults = append(faults, errors.New("the two cookies have one name"))
+	if cfg.AccessCookie == cfg.RefreshCookie || cfg.AccessCookie == cfg.DeviceCookie || cfg.RefreshCookie == cfg.DeviceCookie {
+		faults = append(faults, errors.New("two cookies have one name"))
 	}
 	var err error
 	if s.ui, err = ui.New(ui.Config{Overrides: cfg.Overrides, SiteName: cfg.SiteName}); err != nil {
