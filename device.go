@@ -43,7 +43,8 @@ func (g *Gatehouse) openDevice(token string) (d device, ok bool) {
 		return device{}, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) < deviceHead+sha256.Size || (len(b)-deviceHead-sha256.Size)%deviceTag != 0 || b[0] != deviceVersion {
+	// The decoder skips line breaks: one token has one spelling.
+	if err != nil || base64.RawURLEncoding.EncodedLen(len(b)) != len(token) || len(b) < deviceHead+sha256.Size || (len(b)-deviceHead-sha256.Size)%deviceTag != 0 || b[0] != deviceVersion {
 		return device{}, false
 	}
 	body, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]

@@ -32,6 +32,7 @@ type commands struct {
 	Config      config      `cmd:"" help:"Show the settings in force and where each comes from."`
 	User        userGroup   `cmd:"" help:"Administer users."`
 	Keys        keysGroup   `cmd:"" help:"Administer the keys that sign access tokens."`
+	Why         why         `cmd:"" help:"Show why a request was refused."`
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
 	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`
 	Restore     restore     `cmd:"" help:"Put a backup in the place of the database. The service must be stopped."`
@@ -187,7 +188,7 @@ func (p *program) report(err error) int {
 		case gatehouse.Invalid:
 			status = exitUsage
 		}
-	case errors.Is(err, server.ErrNoDatabase):
+	case errors.Is(err, server.ErrNoDatabase), errors.Is(err, server.ErrNoRefusal):
 		status = exitMissing
 	case errors.Is(err, errUsage):
 		status = exitUsage

@@ -27,6 +27,7 @@ func (l *loader) check() {
 	l.checkHashing(s)
 	l.checkWeb(s, public)
 	l.checkNetwork(s)
+	l.checkProtections(s)
 }
 
 // weak refuses something in production mode and warns about it in development.
@@ -243,7 +244,7 @@ func (l *loader) checkWeb(s *Settings, public *url.URL) {
 	if strings.TrimSpace(s.SiteName) == "" {
 		l.fault(l.From("site-name"), "site-name", "must not be empty")
 	}
-	for _, f := range [][2]string{{"access-cookie", s.AccessCookie}, {"refresh-cookie", s.RefreshCookie}} {
+	for _, f := range [][2]string{{"access-cookie", s.AccessCookie}, {"refresh-cookie", s.RefreshCookie}, {"device-cookie", s.DeviceCookie}} {
 		name, c := f[0], f[1]
 		low := strings.ToLower(c)
 		switch {
@@ -258,6 +259,9 @@ func (l *loader) checkWeb(s *Settings, public *url.URL) {
 	}
 	if s.AccessCookie != "" && s.AccessCookie == s.RefreshCookie {
 		l.fault(l.From("refresh-cookie"), "refresh-cookie", "must not be the access cookie")
+	}
+	if s.DeviceCookie != "" && (s.DeviceCookie == s.AccessCookie || s.DeviceCookie == s.RefreshCookie) {
+		l.fault(l.From("device-cookie"), "device-cookie", "must not be one of the other cookies")
 	}
 	if s.Overrides != "" {
 		if info, err := os.Stat(s.Overrides); err != nil {
@@ -282,4 +286,37 @@ func (l *loader) checkNetwork(s *Settings) {
 	if s.HeaderTimeout > s.ReadTimeout {
 		l.fault(l.From("header-timeout"), "header-timeout", "of %s is longer than read_timeout, which is %s", formatDuration(s.HeaderTimeout), formatDuration(s.ReadTimeout))
 	}
+}
+
+// checkProtections refuses to serve the world without limits, and warns in
+// production mode of every protection that is off or weaker than by default:
+// nothing is to be switched off by accident.
+func (l *loader) checkProtections(s *Settings) {
+	if s.Limits == "off" {
+		l.weak("limits", "are off, so that passwords can be guessed as fast as they can be hashed: set on, or forced-off if that is what you want")
+	}
+	if !s.Production() {
+		return
+	}
+	off := func(weak bool, name, format string, args ...any) {
+		if weak {
+			f := Fault{Source: l.From(name), Name: name}
+			l.warn("%s"+format, append([]any{f.Error()}, args...)...)
+		}
+	}
+	off(s.Limits == "forced-off", "limits", "are off: passwords can be guessed as fast as they can be hashed")
+	for _, x := range []struct {
+		name  string
+		limit Limit
+	}{{"limit-login-user", s.LimitLoginUser}, {"limit-login-device", s.LimitLoginDevice}, {"limit-reauthenticate", s.LimitReauthenticate}} {
+		n := x.limit.limit().Within(30 * 24 * time.Hour)
+		off(n > 100, x.name, "of %s lets %d wrong passwords through in 30 days; NIST SP 800-63B allows 100", x.limit, n)
+	}
+	off(s.TokenProfile, "token-profile", "puts the mail address into cookies and tokens, readable by whoever sees them")
+	off(s.Algorithm == "HS256", "algorithm", "is HS256: every program that verifies a token can also make one")
+	for _, c := range [][2]string{{"access-cookie", s.AccessCookie}, {"refresh-cookie", s.RefreshCookie}, {"device-cookie", s.DeviceCookie}} {
+		off(c[1] != "" && !strings.HasPrefix(c[1], "__Host-"), c[0], "lacks the prefix __Host-: a program on a sibling domain can overwrite the cookie")
+	}
+	off(s.EventRetention < 30*24*time.Hour, "event-retention", "of %s is short: what happened is often asked for later than that", formatDuration(s.EventRetention))
+	off(s.Refusals == 0, "refusals", "keeps none: gatehouse why has nothing to show")
 }

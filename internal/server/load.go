@@ -200,13 +200,8 @@ var serviceLink = regexp.MustCompile(`^GATEHOUSE_(SERVICE_HOST|SERVICE_PORT(_[A-
 // absent are names that the product has and this version cannot honour; a
 // setting that does nothing would be a lie.
 var absent = map[string]string{
-	"redis":  "this version keeps everything in SQLite and uses no Redis; remove it",
-	"limits": "this version has no limits that could be on; remove it, or say off, and put a limit into the proxy in front",
+	"redis": "this version keeps everything in SQLite and uses no Redis; remove it",
 }
-
-// withoutLimits reports whether a variable says what is so anyway: measurements
-// set it for whichever version they measure.
-func withoutLimits(name, value string) bool { return name == "GATEHOUSE_LIMITS" && value == "off" }
 
 func (l *loader) refuseUnknown() {
 	var variables, keys []string
@@ -232,7 +227,7 @@ func (l *loader) refuseUnknown() {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if ours(name) && !slices.Contains(variables, name) && !serviceLink.MatchString(name) && !withoutLimits(name, l.environ[name]) {
+		if ours(name) && !slices.Contains(variables, name) && !serviceLink.MatchString(name) {
 			unknown(Source{Kind: "environment", Name: quoteName(name)}, name, key(name), variables)
 		}
 	}

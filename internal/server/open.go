@@ -144,6 +144,7 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		RecentAuthentication: s.RecentAuthentication, SessionsPerUser: s.SessionsPerUser,
 		KeyRotation: s.KeyRotation, PasswordMinLength: s.PasswordMinLength, EventRetention: s.EventRetention,
 		HashMemory: int(s.HashMemory / 1024), HashTime: s.HashTime, HashParallelism: s.HashParallelism,
+		Limits:      s.limits(),
 		HashWorkers: s.HashWorkers, HashQueue: s.HashQueue,
 	}
 	if s.PreviousSecret.Len() > 0 {

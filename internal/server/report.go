@@ -35,8 +35,10 @@ func (l *Loaded) Report() []Entry {
 			}
 		case s.name == "audience" && e.Value == "":
 			e.Value = l.Settings.Issuer
-		case (s.name == "access-cookie" || s.name == "refresh-cookie") && e.Value == "":
-			e.Value = strings.TrimSuffix(s.name, "-cookie") + "_token"
+		case (s.name == "access-cookie" || s.name == "refresh-cookie" || s.name == "device-cookie") && e.Value == "":
+			if e.Value = strings.TrimSuffix(s.name, "-cookie"); e.Value != "device" {
+				e.Value += "_token"
+			}
 			if strings.HasPrefix(l.Settings.URL, "https:") {
 				e.Value = "__Host-" + e.Value
 			}

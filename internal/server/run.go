@@ -35,12 +35,15 @@ func Run(ctx context.Context, l *Loaded, out, log io.Writer, terminal bool) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, instance.Close()) }()
+	refused := keepRefusals(s)
+	defer refused.close()
 	door, err := web.New(web.Config{
 		Gatehouse: instance.Gatehouse,
 		URL:       s.URL, Prefix: s.Prefix, Home: s.Home, SiteName: s.SiteName,
-		AccessCookie: s.AccessCookie, RefreshCookie: s.RefreshCookie,
+		AccessCookie: s.AccessCookie, RefreshCookie: s.RefreshCookie, DeviceCookie: s.DeviceCookie,
 		TrustedProxies: s.TrustedProxies,
 		Overrides:      s.overrides(),
+		Explain:        refused.keep,
 		Logger:         logger,
 	})
 	if err != nil {

@@ -33,6 +33,32 @@ var sizeUnits = []struct {
 	bytes Size
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
+// Limit is how often something may be tried, written "20 then every 10h": so many
+// times at once, and then once in that time.
+type Limit gatehouse.Limit
+
+// String is the limit as it is written.
+func (l Limit) String() string {
+	return strconv.Itoa(l.Burst) + limitThen + formatDuration(l.Every)
+}
+
+const limitThen = " then every "
+
+var errLimit = errors.New("must be a limit such as 20 then every 10h")
+
+func parseLimit(text string) (Limit, error) {
+	burst, every, ok := strings.Cut(strings.ToLower(text), limitThen)
+	n, err := strconv.Atoi(burst)
+	d, derr := parseDuration(strings.TrimSpace(every))
+	if !ok || err != nil || derr != nil {
+		return Limit{}, errLimit
+	}
+	if n < 1 || n > 1_000_000 || d < time.Millisecond || d > 366*24*time.Hour || d%time.Millisecond != 0 {
+		return Limit{}, errors.New("must be from 1 to 1000000 at once, and then every 1ms to 366d")
+	}
+	return Limit{n, d}, nil
+}
+
 // setting is one field of Settings, as its tags describe it.
 type setting struct {
 	name    string // access-token-lifetime
@@ -104,6 +130,8 @@ func (s setting) kind() string {
 		return "duration"
 	case reflect.TypeFor[Size]():
 		return "size"
+	case reflect.TypeFor[Limit]():
+		return "limit"
 	case reflect.TypeFor[[]netip.Prefix]():
 		return "addresses and networks"
 	case reflect.TypeFor[bool]():
@@ -154,6 +182,8 @@ func (s setting) value(text string) (any, error) {
 		return parseDuration(text)
 	case reflect.TypeFor[Size]():
 		return parseSize(text)
+	case reflect.TypeFor[Limit]():
+		return parseLimit(text)
 	case reflect.TypeFor[[]netip.Prefix]():
 		return parseNetworks(text)
 	case reflect.TypeFor[bool]():

@@ -54,12 +54,23 @@ type Settings struct {
 	HashWorkers       int  `name:"hash-workers" group:"Passwords" default:"0" min:"0" max:"256" placeholder:"N" help:"Hashes computed at the same time; 0 is one for each CPU. Each takes hash-memory."`
 	HashQueue         int  `name:"hash-queue" group:"Passwords" default:"0" min:"0" max:"100000" placeholder:"N" help:"Logins that wait for a worker before others are answered 503; 0 is 16 for each worker, and at least 64."`
 
+	Limits               string `name:"limits" group:"Limits" choices:"on,off,forced-off" default:"on" placeholder:"on|off" help:"Whether tries are limited. off is for measurements and refused in production mode; forced-off is taken there as well." cost:"Without limits, passwords can be guessed as fast as they can be hashed."`
+	LimitLoginSource     Limit  `name:"limit-login-source" group:"Limits" default:"100 then every 10s" placeholder:"LIMIT" help:"Failed logins from one source, an IPv4 address or an IPv6 network of /64, whichever users are tried. Known devices are not counted here." cost:"A wider one lets one source try one password with more users; a narrower one refuses people behind one address together."`
+	LimitLoginUserSource Limit  `name:"limit-login-user-source" group:"Limits" default:"10 then every 10m" placeholder:"LIMIT" help:"Failed logins as one user from one source."`
+	LimitLoginUser       Limit  `name:"limit-login-user" group:"Limits" default:"20 then every 10h" placeholder:"LIMIT" help:"Failed logins as one user from all devices together on which that user has not logged in before. NIST SP 800-63B allows 100 in 30 days; the default is 92." cost:"A wider one lets more guesses through; a narrower one is used up sooner, and then new devices have to wait."`
+	LimitLoginDevice     Limit  `name:"limit-login-device" group:"Limits" default:"10 then every 8h" placeholder:"LIMIT" help:"Failed logins as one user from one known device, before it counts as unknown."`
+	LimitReauthenticate  Limit  `name:"limit-reauthenticate" group:"Limits" default:"10 then every 8h" placeholder:"LIMIT" help:"Wrong passwords in one session, where the password is asked for again."`
+	LimitRegister        Limit  `name:"limit-register" group:"Limits" default:"30 then every 1m" placeholder:"LIMIT" help:"Registrations from one source, successful ones included." cost:"A wider one lets one source fill the store and use the processor; a narrower one refuses people behind one address together."`
+	LimitRefresh         Limit  `name:"limit-refresh" group:"Limits" default:"120 then every 500ms" placeholder:"LIMIT" help:"Rotations of one session's refresh token."`
+	LimitAccount         Limit  `name:"limit-account" group:"Limits" default:"60 then every 10s" placeholder:"LIMIT" help:"Changes of one user to what is theirs, such as the name."`
+
 	EventRetention time.Duration `name:"event-retention" group:"Events" default:"90d" min:"1d" max:"3650d" placeholder:"TIME" help:"How long the lines of the audit log are kept. They hold network addresses."`
 
 	SiteName      string `name:"site-name" group:"Web" default:"Gatehouse" placeholder:"TEXT" help:"Name of the site on the pages."`
 	Home          string `name:"home" group:"Web" is:"path" default:"/dashboard" placeholder:"PATH" help:"Where people go after logging in, unless they were on their way to somewhere."`
 	Prefix        string `name:"prefix" group:"Web" is:"path" default:"/api/auth" placeholder:"PATH" help:"Path of the JSON operations."`
 	AccessCookie  string `name:"access-cookie" group:"Web" preset:"__Host-access_token with https, access_token without" placeholder:"NAME" help:"Name of the cookie with the access token." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
+	DeviceCookie  string `name:"device-cookie" group:"Web" preset:"__Host-device with https, device without" placeholder:"NAME" help:"Name of the cookie by which a browser is known on which somebody has logged in before." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
 	RefreshCookie string `name:"refresh-cookie" group:"Web" preset:"__Host-refresh_token with https, refresh_token without" placeholder:"NAME" help:"Name of the cookie with the refresh token." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
 	Overrides     string `name:"overrides" group:"Web" is:"folder" placeholder:"DIR" help:"Folder with templates/ and messages/ that replace the built-in ones."`
 
@@ -71,8 +82,23 @@ type Settings struct {
 	ShutdownDelay   time.Duration  `name:"shutdown-delay" group:"Network" default:"1s" min:"0s" max:"1m" placeholder:"TIME" help:"How long after the order to stop everything is still answered, while /readyz says no, so that a load balancer can look elsewhere before connections are refused." cost:"A shorter one lets requests fail that a load balancer still sends here."`
 	ShutdownTimeout time.Duration  `name:"shutdown-timeout" group:"Network" default:"20s" min:"1s" max:"10m" placeholder:"TIME" help:"How long requests that were accepted may take to finish after the order to stop."`
 
+	Refusals  Size   `name:"refusals" group:"Logs" default:"8MiB" min:"0KiB" max:"1GiB" placeholder:"SIZE" help:"Room for what gatehouse why shows of requests that were refused, in the file refusals.jsonl of the data folder and one of before. It holds network addresses, and neither secrets nor addresses of mailboxes. 0KiB keeps none."`
 	LogLevel  string `name:"log-level" group:"Logs" choices:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level that is logged."`
 	LogFormat string `name:"log-format" group:"Logs" choices:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"Format of the log on stderr; auto is text on a terminal and JSON otherwise."`
+}
+
+// limit is a limit in the type of the core.
+func (l Limit) limit() gatehouse.Limit { return gatehouse.Limit(l) }
+
+// limits are the limits in force.
+func (s *Settings) limits() gatehouse.Limits {
+	return gatehouse.Limits{
+		Off:         s.Limits != "on",
+		LoginSource: s.LimitLoginSource.limit(), LoginUserSource: s.LimitLoginUserSource.limit(),
+		LoginUser: s.LimitLoginUser.limit(), LoginDevice: s.LimitLoginDevice.limit(),
+		Reauthenticate: s.LimitReauthenticate.limit(), Register: s.LimitRegister.limit(),
+		Refresh: s.LimitRefresh.limit(), Account: s.LimitAccount.limit(),
+	}
 }
 
 // The two modes.
