@@ -29,6 +29,7 @@ const (
 	EventKeysRotated        = "keys_rotated"
 	EventLimited            = "limited"
 	EventUnfamiliarLogin    = "unfamiliar_login"
+	EventUntrustedProxy     = "untrusted_proxy"
 )
 
 const outcomeOK = "ok"

@@ -69,6 +69,11 @@ type Config struct {
 
 	// Mailer delivers notices to users. Default none.
 	Mailer Mailer
+	// RevealRegistered lets Register say that an address is taken although there
+	// is a Mailer. Without a Mailer it always does, since nobody could tell the
+	// owner otherwise; with one, by default, the answer is the same as for an
+	// address that is free, and the owner gets a notice.
+	RevealRegistered bool
 
 	// KeyRotation is the age at which a signing key is replaced. Default 90 days.
 	KeyRotation time.Duration
@@ -112,8 +117,9 @@ type Gatehouse struct {
 	sessions *cache.Cache[string, read[Session]]
 	users    *cache.Cache[string, read[User]]
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+	closed atomic.Bool
 }
 
 // New checks cfg, says everything that is wrong with it at once, loads or makes
@@ -141,6 +147,9 @@ func New(cfg Config) (*Gatehouse, error) {
 	defer cancel()
 	if err := g.loadKeys(ctx); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	if err := g.keepLimits(ctx); err != nil {
+		return nil, err
 	}
 	var err error
 	g.hashes, err = hashing.New(hashing.Config{
@@ -236,11 +245,16 @@ func derive(s Secret, purpose string) []byte {
 }
 
 // Close ends the work in the background and waits for it. Passwords that are
-// being hashed are finished; afterwards every method that needs one refuses.
+// being hashed are finished; afterwards every method that needs one refuses. The
+// store must still be open.
 func (g *Gatehouse) Close() error {
+	if g.closed.Swap(true) {
+		return nil
+	}
 	g.stop()
 	g.done.Wait()
 	g.hashes.Close()
+	g.attempt(context.Background(), "keep limits", g.keepLimits)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -53,7 +54,7 @@ type Limits struct {
 	// at once and one every 8 hours.
 	Reauthenticate Limit
 	// Register is for registrations from one source; those that succeed count as
-	// well. Default 30 at once and one a minute.
+	// well. Default 60 at once and one a minute.
 	Register Limit
 	// Refresh is for rotations of one session, all of which count. Default 120 at
 	// once and two a second.
@@ -74,7 +75,7 @@ func (l *Limits) lanes() []lane {
 		{laneLoginUser, &l.LoginUser, Limit{20, 10 * time.Hour}, 1 << 20},
 		{laneLoginDevice, &l.LoginDevice, Limit{10, 8 * time.Hour}, 1 << 16},
 		{laneReauthenticate, &l.Reauthenticate, Limit{10, 8 * time.Hour}, 1 << 16},
-		{laneRegister, &l.Register, Limit{30, time.Minute}, 1 << 17},
+		{laneRegister, &l.Register, Limit{60, time.Minute}, 1 << 17},
 		{laneRefresh, &l.Refresh, Limit{120, 500 * time.Millisecond}, 1 << 16},
 		{laneAccount, &l.Account, Limit{60, 10 * time.Second}, 1 << 16},
 		{laneNotice, &l.Notice, Limit{3, 8 * time.Hour}, 1 << 16},
@@ -172,6 +173,7 @@ func (g *Gatehouse) book(ctx context.Context, act string, whom func() (string, e
 	trace.Note("limit "+c.Lane, "refused: %d at once and one every %v are used up; the next in %v, all in %v",
 		c.Limit.Burst, c.Limit.Every, b.RetryAfter, b.ResetAfter)
 	if b.First {
+		g.warnOfShared(ctx, c)
 		e := Event{Kind: EventLimited, Outcome: errTooManyAttempts.Code, Data: map[string]string{"act": act, "lane": c.Lane}}
 		if whom != nil {
 			if e.UserID, err = whom(); err != nil {
@@ -185,6 +187,27 @@ func (g *Gatehouse) book(ctx context.Context, act string, whom func() (string, e
 	refusal := *errTooManyAttempts
 	refusal.RetryAfter = b.RetryAfter
 	return nil, &refusal
+}
+
+// warnOfShared tells the operator that a source which ran into its limit looks
+// like a reverse proxy: then everybody behind it is one source.
+func (g *Gatehouse) warnOfShared(ctx context.Context, c Claim) {
+	if c.Lane != laneLoginSource && c.Lane != laneRegister {
+		return
+	}
+	a, err := netip.ParseAddr(clientOf(ctx).Address)
+	if err == nil && !a.IsPrivate() && !a.IsLoopback() {
+		return
+	}
+	clientOf(ctx).Trace.Note("client", "has an address of a private network, or none: if that is a reverse proxy, it must be trusted and send X-Forwarded-For, or all of its clients are limited together")
+	g.log.LogAttrs(ctx, slog.LevelWarn, "an address of a private network has used up a limit; if it is a reverse proxy, let it send X-Forwarded-For and name it in the trusted proxies",
+		slog.String("address", clientOf(ctx).Address), slog.String("lane", c.Lane))
+}
+
+// NoteUntrustedProxy records that requests come through a reverse proxy which was
+// not named as one: until it is, all of its clients count as one source.
+func (g *Gatehouse) NoteUntrustedProxy(ctx context.Context, address string) error {
+	return g.record(ctx, Event{Kind: EventUntrustedProxy, Data: map[string]string{"proxy": address}})()
 }
 
 // bookLogin books a try to log in as the user with this address: in the lane of
@@ -269,56 +292,3 @@ func bySource(ctx context.Context, lane string, l Limit, key string) []Claim {
 }
 
 var errTooManyAttempts = &Error{Kind: Limited, Code: "too_many_attempts", Text: "Too many attempts. Try again later."}
-
-// memoryLimiter counts the tries of one process.
-type memoryLimiter struct {
-	tables map[string]*limit.Table
-	began  time.Time
-}
-
-func newMemoryLimiter(l *Limits, secret []byte) *memoryLimiter {
-	m := &memoryLimiter{tables: map[string]*limit.Table{}, began: monotonic()}
-	for _, x := range l.lanes() {
-		m.tables[x.name] = limit.NewTable(x.size, secret)
-	}
-	return m
-}
-
-// now goes on evenly from when the process began, however the clock is set.
-func (m *memoryLimiter) now() int64 {
-	return m.began.UnixMilli() + time.Since(m.began).Milliseconds()
-}
-
-// Take implements [Limiter].
-func (m *memoryLimiter) Take(_ context.Context, claims []Claim) ([]Booking, error) {
-	now := m.now()
-	bookings := make([]Booking, 0, len(claims))
-	for i, c := range claims {
-		b := Booking(m.tables[c.Lane].Take(c.Key, limit.Rate(c.Limit), now))
-		bookings = append(bookings, b)
-		if !b.Allowed {
-			m.give(claims[:i], now)
-			break
-		}
-	}
-	return bookings, nil
-}
-
-// Give implements [Limiter].
-func (m *memoryLimiter) Give(_ context.Context, claims []Claim) error {
-	m.give(claims, m.now())
-	return nil
-}
-
-func (m *memoryLimiter) give(claims []Claim, now int64) {
-	for _, c := range claims {
-		m.tables[c.Lane].Give(c.Key, limit.Rate(c.Limit), now)
-	}
-}
-
-// sweep gives back the memory of what has worn off.
-func (m *memoryLimiter) sweep() {
-	for _, t := range m.tables {
-		t.Sweep(m.now())
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -200,7 +201,7 @@ func TestSourceIsLimited(t *testing.T) {
 			t.Error("the neighbour is refused as well")
 		}
 		registered := 0
-		for i := range 50 {
+		for i := range 80 {
 			_, err := a.Gatehouse.Register(from(t, "203.0.113.7"), gatehouse.Registration{Email: fmt.Sprintf("new%d@example.com", i), Password: password})
 			if err == nil {
 				registered++
@@ -208,8 +209,8 @@ func TestSourceIsLimited(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if registered != 30 {
-			t.Errorf("%d registrations from one address, want 30", registered)
+		if registered != 60 {
+			t.Errorf("%d registrations from one address, want 60", registered)
 		}
 		time.Sleep(time.Minute)
 		must(a.Gatehouse.Register(from(t, "203.0.113.7"), gatehouse.Registration{Email: "later@example.com", Password: password}))(t)
@@ -328,5 +329,61 @@ func TestLimitsAreChecked(t *testing.T) {
 		if err == nil || !contains(err.Error(), want) {
 			t.Errorf("err = %v, want it to name %s", err, want)
 		}
+	}
+}
+
+// A restart, or a crash after a minute, gives nobody another burst; nor does
+// another process, after two.
+func TestLimitsOutliveTheProcess(t *testing.T) {
+	for _, how := range []string{"closed", "killed", "another process"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := twoProcesses(t)
+				here.Register(ann)
+				device := must(here.Gatehouse.Login(from(t, "192.0.2.1"), gatehouse.PasswordLogin{Email: ann, Password: password}))(t).DeviceToken
+				try(t, here, 50, ann, "", many)
+				try(t, here, 50, ann, device, many)
+				next := there
+				switch how {
+				case "closed":
+					if err := here.Close(); err != nil {
+						t.Fatal(err)
+					}
+					fallthrough
+				case "killed":
+					if how == "killed" {
+						time.Sleep(61 * time.Second)
+					}
+					next = gatehousetest.New(t, gatehouse.Config{Store: here.Store, Secret: gatehouse.NewSecret([]byte(strings.Repeat("s", 32)))})
+				case "another process":
+					time.Sleep(2 * time.Minute)
+				}
+				if got := try(t, next, 50, ann, "", many); got.wrong != 0 {
+					t.Errorf("%d more guesses of strangers", got.wrong)
+				}
+				if got := try(t, next, 50, ann, device, many); got.wrong != 0 {
+					t.Errorf("%d more guesses of a device", got.wrong)
+				}
+				if got := try(t, next, 1, "bob@example.com", "", many); got.wrong != 1 {
+					t.Error("others are refused as well")
+				}
+				// And it wears off as it would have.
+				time.Sleep(10*time.Hour + 2*time.Minute)
+				must(next.Gatehouse.Login(from(t, "192.0.2.1"), gatehouse.PasswordLogin{Email: ann, Password: password}))(t)
+			})
+		})
+	}
+}
+
+// What cannot be read is no reason not to start.
+func TestKeptLimitsAreDamaged(t *testing.T) {
+	for _, value := range []string{"", "{", `{"login-user":"AAAA"}`, `{"login-user":"` + strings.Repeat("/", 64) + `"}`, `{"x":""}`} {
+		store := memory.New()
+		if err := store.SaveSetting(t.Context(), &gatehouse.Setting{Name: "limits", Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+		a := gatehousetest.New(t, gatehouse.Config{Store: store})
+		a.Register(ann)
+		must(a.Gatehouse.Login(from(t, "192.0.2.1"), gatehouse.PasswordLogin{Email: ann, Password: password}))(t)
 	}
 }

@@ -16,8 +16,8 @@ const (
 )
 
 // maintain does in the background what is due, until ctx is done: it reads the
-// signing keys and rotates them when their time has come, and sweeps expired
-// records. What fails is tried again a minute later.
+// signing keys and rotates them when their time has come, sweeps expired records,
+// and keeps what is booked on limits. What fails is tried again a minute later.
 func (g *Gatehouse) maintain(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -28,6 +28,7 @@ func (g *Gatehouse) maintain(ctx context.Context) {
 		case <-tick.C:
 			g.attempt(ctx, "read signing keys", g.loadKeys)
 			g.attempt(ctx, "sweep", g.sweep)
+			g.attempt(ctx, "keep limits", g.keepLimits)
 		}
 	}
 }

@@ -28,7 +28,10 @@ type Registration struct {
 
 // Register makes a user who can log in with a password. Invalid names the field
 // that cannot be accepted; Conflict if the address is taken, in whichever
-// spelling.
+// spelling. With a Mailer, and unless RevealRegistered is set, an address that is
+// taken gets the answer of one that is free, after the same work: a user, whom
+// nobody has made. Whoever then tries to log in finds out all the same, as long as
+// addresses need no confirmation.
 func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error) {
 	pass, err := g.book(ctx, EventRegister, nil, bySource(ctx, laneRegister, g.cfg.Limits.Register, "")...)
 	if err != nil {
@@ -39,12 +42,28 @@ func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error
 		pass.giveBack(ctx) // it told nothing, and made nobody
 	}
 	if errors.Is(err, errUserExists) {
-		return nil, g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
+		refusal := g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
+		if g.cfg.Mailer == nil || g.cfg.RevealRegistered || !errors.Is(refusal, errUserExists) {
+			return nil, refusal
+		}
+		return u, g.notifyOwner(ctx, u.EmailKey)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return u, g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()
+}
+
+// notifyOwner tells the owner of an address that somebody tried to register it.
+func (g *Gatehouse) notifyOwner(ctx context.Context, emailKey string) error {
+	owner, err := g.store.UserByEmail(ctx, emailKey)
+	if errors.Is(err, ErrNotFound) {
+		return nil // deleted this very moment
+	}
+	if err != nil {
+		return storeFault("user by email", err)
+	}
+	return g.notify(ctx, NoticeRegistered, owner.ID)
 }
 
 // addUser checks everything before it hashes, and hashes before it writes.

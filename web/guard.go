@@ -159,6 +159,9 @@ func (s *Web) clientAddress(r *http.Request) string {
 		return "" // a unix socket
 	}
 	if !s.trusted(client) {
+		if s.strange.isNew(client, r) {
+			s.noteProxy(r.Context(), client)
+		}
 		return client.String()
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")

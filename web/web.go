@@ -54,6 +54,7 @@ type Web struct {
 	secure  bool
 	csrf    *http.CrossOriginProtection
 	headers headers
+	strange strangeProxies
 }
 
 // New checks cfg, says everything that is wrong with it at once, and parses the

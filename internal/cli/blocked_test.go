@@ -28,7 +28,7 @@ func TestBlockedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unread.Close()
-	cmd := exec.Command(path, "--listen", "127.0.0.1:0", "--hash-memory", "64KiB", "--hash-time", "1", "--shutdown-delay", "0s")
+	cmd := exec.Command(path, "--listen", "127.0.0.1:0", "--hash-memory", "64KiB", "--hash-time", "1", "--shutdown-delay", "0s", "--limits", "off")
 	cmd.Stderr = stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -93,7 +93,7 @@ func TestClosedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "--listen", "127.0.0.1:0", "--log-level", "debug", "--shutdown-delay", "0s")
+	cmd := exec.Command(path, "--listen", "127.0.0.1:0", "--log-level", "debug", "--shutdown-delay", "0s", "--limits", "off")
 	cmd.Stderr = stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

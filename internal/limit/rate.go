@@ -16,7 +16,9 @@ type Rate struct {
 	Every time.Duration // whole milliseconds
 }
 
-// window is how long it takes until everything that can be booked has worn off.
+// Window is how long it takes until everything that can be booked has worn off.
+func (r Rate) Window() time.Duration { return time.Duration(r.window()) * time.Millisecond }
+
 func (r Rate) window() int64 { return int64(r.Burst) * r.every() }
 
 func (r Rate) every() int64 { return max(1, r.Every.Milliseconds()) }

@@ -301,15 +301,15 @@ func TestLogout(t *testing.T) {
 				t.Errorf("cookie %s: HttpOnly %v, SameSite %s, Path %s; want true, Lax, /", c.Name, c.HTTPOnly, c.SameSite, c.Path)
 			}
 		}
-		if len(old) != 2 {
-			t.Fatalf("%d cookies, want 2", len(old))
+		if len(old) != 3 {
+			t.Fatalf("%d cookies, want those of the two tokens and of the device", len(old))
 		}
 
 		b.press(`form[action="/logout"] button`)
 		b.wantPath("/login?notice=logged_out")
 		b.wantText(".notice", "You are logged out.")
-		if left := b.cookies(); len(left) != 0 {
-			t.Errorf("%d cookies are left, want none", len(left))
+		if left := b.cookies(); len(left) != 1 || left[0].Name != "device" {
+			t.Errorf("%d cookies are left, want that of the device", len(left))
 		}
 
 		for range 2 { // to the account, and to the dashboard

@@ -135,7 +135,7 @@ func TestContract(t *testing.T) {
 	if a.text("user.id") != id || a.text("user.email") != email {
 		t.Errorf("login: %v", a)
 	}
-	checkCookies(t, a, "access_token", "refresh_token")
+	checkCookies(t, a, "access_token", "refresh_token", "device")
 	if strings.Contains(string(a.body), b.cookies()["access_token"]) || strings.Contains(string(a.body), b.cookies()["refresh_token"]) {
 		t.Errorf("tokens in both places: %v", a)
 	}
@@ -168,7 +168,7 @@ func TestContract(t *testing.T) {
 	// Log out: dead on the server, and again is no error.
 	dead := b.cookies()
 	a = b.post(t, "/api/auth/logout", "").want(t, "logout", 200)
-	if a.text("ok") != "true" || len(b.cookies()) != 0 {
+	if left := b.cookies(); a.text("ok") != "true" || len(left) != 1 || left["device"] == "" {
 		t.Errorf("logout: %v, cookies left: %v", a, b.cookies())
 	}
 	b.post(t, "/api/auth/logout", "").want(t, "logout again", 200)
@@ -199,7 +199,7 @@ func TestCookiesBehindHTTPS(t *testing.T) {
 	b := newBrowser(s)
 	b.post(t, "/api/auth/register", credentials("ann@example.com")).want(t, "register", 201)
 	a := b.post(t, "/api/auth/login", credentials("ann@example.com")).want(t, "login", 200)
-	checkCookies(t, a, "__Host-access_token", "__Host-refresh_token")
+	checkCookies(t, a, "__Host-access_token", "__Host-refresh_token", "__Host-device")
 	if a.header.Get("Strict-Transport-Security") == "" {
 		t.Error("no HSTS behind https")
 	}
@@ -248,13 +248,13 @@ func TestForms(t *testing.T) {
 	page(b.get(t, "/account/sessions", html...), 200, "<form")
 	a := form("/api/auth/logout")
 	sentTo(a, "/login")
-	if len(b.cookies()) != 0 {
+	if left := b.cookies(); len(left) != 1 || left["device"] == "" {
 		t.Errorf("cookies after logging out: %v", b.cookies())
 	}
 	sentTo(b.get(t, "/dashboard", html...), "/login")
 	sentTo(form("/api/auth/login", "email", "ann@example.com", "password", password, "next", "/account"), "/account")
 	a = b.do(t, "POST", "/logout", formKind, "", "Sec-Fetch-Site", "cross-site").want(t, "logout from another site", 403)
-	if len(b.cookies()) != 2 {
+	if len(b.cookies()) != 3 {
 		t.Errorf("another site logged the browser out: %v", a)
 	}
 }

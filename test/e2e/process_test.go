@@ -20,7 +20,7 @@ import (
 
 // cheap makes hashing a matter of microseconds, for tests that hash by the
 // thousand; only development mode accepts it.
-var cheap = []string{"--mode", "development", "--hash-memory", "64KiB", "--hash-time", "1", "--hash-queue", "1000"}
+var cheap = []string{"--mode", "development", "--hash-memory", "64KiB", "--hash-time", "1", "--hash-queue", "1000", "--limits", "off"}
 
 // server is a running process of the binary.
 type server struct {
