@@ -31,13 +31,13 @@ func (c why) Run(p *program) error {
 	if c.JSON {
 		return p.json(r)
 	}
-	p.say(fmt.Sprintf("%s was answered %d %s at %s", server.Printable(strings.TrimSpace(r.Method+" "+r.Route)), r.Status, r.Code, r.At.Format(time.RFC3339Nano)))
+	fmt.Fprintf(p.out, "%s was answered %d %s at %s\n", server.Printable(strings.TrimSpace(r.Method+" "+r.Route)), r.Status, r.Code, r.At.Format(time.RFC3339Nano))
 	if r.Field != "" {
-		p.say(fmt.Sprintf("field: %s", server.Printable(r.Field)))
+		fmt.Fprintf(p.out, "field: %s\n", server.Printable(r.Field))
 	}
-	p.say(fmt.Sprintf("User-Agent: %s", server.Printable(r.UserAgent)))
+	fmt.Fprintf(p.out, "User-Agent: %s\n", server.Printable(r.UserAgent))
 	for _, s := range r.Steps {
-		p.say(fmt.Sprintf("%s: %s", server.Printable(s.About), server.Printable(s.Detail)))
+		fmt.Fprintf(p.out, "%s: %s\n", server.Printable(s.About), server.Printable(s.Detail))
 	}
 	return nil
 }
