@@ -22,8 +22,9 @@ var rooms = []struct {
 }{
 	{"", []string{"internal/cache", "internal/hashing", "internal/limit"},
 		"it decides everything and does no I/O, so it needs leaves that compute, and neither a store nor HTTP"},
+	{"internal/argon2", nil, "a leaf: one function, in memory that is kept for the next call"},
 	{"internal/cache", nil, "a leaf: it can be described without the word user"},
-	{"internal/hashing", nil, "a leaf: it can be described without the word user"},
+	{"internal/hashing", []string{"internal/argon2"}, "a leaf: it can be described without the word user; what it hands out is computed below it"},
 	{"internal/limit", nil, "a leaf: it can be described without the word user"},
 	{"internal/sqlstore", []string{""}, "it keeps the records of the port in SQL, whichever the engine"},
 	{"store/memory", []string{""}, "a store keeps records and decides nothing"},

@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package argon2
+
+// fast reports whether mix can be called.
+const fast = false
+
+func mix(_, _, _, _, _ *block) { panic("argon2: no mix on this architecture") }
