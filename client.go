@@ -1,6 +1,11 @@
 package gatehouse
 
-import "context"
+import (
+	"context"
+	"net/netip"
+
+	"github.com/gatehouse-auth/gatehouse/internal/hashing"
+)
 
 // Client says from where a request came. It is written into events and
 // sessions, and the tries of strangers are counted by the address.
@@ -44,4 +49,23 @@ func printable(s string) string {
 		}
 	}
 	return s
+}
+
+// network is where an address belongs to one customer of somebody: an IPv4
+// address itself, the /64 of an IPv6 one. It is empty for what is no address.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}
+
+// hashingFor is on whose behalf passwords are hashed in ctx.
+func hashingFor(ctx context.Context) hashing.Caller {
+	return hashing.Caller{Source: network(clientOf(ctx).Address)}
 }

@@ -91,6 +91,11 @@ type Config struct {
 	// may wait. Default one worker per CPU, and 16 per worker
 	// but at least 64.
 	HashWorkers, HashQueue int
+	// HashMemoryBudget bounds, in KiB, the memory that hashing holds at any
+	// time; fewer workers run if it is not enough for all. A stored hash that
+	// needs more cannot be verified. Default enough for every worker, and at
+	// least 64 MiB, which hashes from elsewhere often ask for.
+	HashMemoryBudget int
 
 	// Logger gets a line for each event and for what fails in the background.
 	// Default slog.Default().
@@ -156,8 +161,9 @@ func New(cfg Config) (*Gatehouse, error) {
 		Params: hashing.Params{
 			Memory: uint32(cfg.HashMemory), Time: uint32(cfg.HashTime), Parallelism: uint8(cfg.HashParallelism),
 		},
-		Workers: cfg.HashWorkers,
-		Queue:   cfg.HashQueue,
+		Workers:      cfg.HashWorkers,
+		Queue:        cfg.HashQueue,
+		MemoryBudget: cfg.HashMemoryBudget,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("hashing: %w", err)

@@ -91,7 +91,7 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 		return nil, err
 	}
 	u.Roles = roles
-	hash, err := g.hashes.Hash(ctx, password)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), password)
 	if err != nil {
 		return nil, hashFault(err)
 	}
@@ -174,12 +174,12 @@ func (g *Gatehouse) checkLogin(ctx context.Context, email Email, password []byte
 func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte) (*User, error) {
 	c := u.credential(kindPassword)
 	if c == nil {
-		if err := g.hashes.Waste(ctx, password); err != nil {
+		if err := g.hashes.Waste(ctx, hashingFor(ctx), "", password); err != nil {
 			return u, hashFault(err)
 		}
 		return u, errWrongPassword
 	}
-	ok, rehash, err := g.hashes.Verify(ctx, c.Hash, password)
+	ok, rehash, err := g.hashes.Verify(ctx, hashingFor(ctx), c.Hash, password)
 	if err != nil {
 		return u, hashFault(err)
 	}
@@ -195,7 +195,7 @@ func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte)
 // rehash stores the password that was just shown with the parameters of today.
 // The epoch stays: it is the same password, and nobody is logged out.
 func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []byte) (*User, error) {
-	hash, err := g.hashes.Hash(ctx, password)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), password)
 	if errors.Is(err, hashing.ErrBusy) {
 		return u, nil // the password was right: there will be another login
 	}
@@ -280,7 +280,7 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 	if old, _ := readPassword("current_password", current); string(old) == string(fresh) {
 		return nil, &Error{Kind: Invalid, Code: "same_password", Field: "new_password", Text: "The new password is the one you have."}
 	}
-	hash, err := g.hashes.Hash(ctx, fresh)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), fresh)
 	if err != nil {
 		return nil, hashFault(err)
 	}

@@ -21,6 +21,10 @@ const (
 // every processor that gets to see one here is little-endian.
 type block [blockSize / 8]uint64
 
+// Fast reports whether hashes are computed by this package, and not by the
+// library.
+func Fast() bool { return fast }
+
 // Memory is where hashes are computed, one at a time. The zero value holds
 // nothing, and grows to what the largest hash needs.
 type Memory struct {

@@ -4,48 +4,51 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/argon2"
 )
 
-// A burst of hashes leaves tens of megabytes behind: the blocks of the last
-// ones, which nothing collects as long as nothing is allocated, and free pages
-// that the runtime gives back over minutes. A pool that has had nothing to do
-// for a few seconds gives them back at once.
+// A pool that has had nothing to do for a few seconds gives its memory back to
+// the operating system, and the processors that it made the runtime see.
 const (
 	idleAfter = 3 * time.Second
-	idleLeast = 16 << 10 // KiB of hashing below which it is not worth the while
+	idleLeast = 16 << 10 // KiB of hashing on the Go heap below which a collection is not worth the while
 )
 
-// idle gives the memory of past hashes back to the operating system. Its
-// methods are called under the lock of the pool.
+// idle is what happens then. The methods of idle are called under the lock of
+// the pool.
 type idle struct {
-	timer  *time.Timer // stopped unless a release is due
-	hashed int         // KiB since the last release
+	timer  *time.Timer // stopped unless the pool is at rest
+	hashed int         // KiB on the Go heap since the last collection
 }
 
-// init prepares the timer, which takes the lock of the pool for itself.
-func (i *idle) init(lock sync.Locker) {
-	i.timer = time.AfterFunc(math.MaxInt64, func() {
-		lock.Lock()
-		i.hashed = 0
-		lock.Unlock()
-		debug.FreeOSMemory()
-	})
+// init prepares the timer.
+func (i *idle) init(rest func()) {
+	i.timer = time.AfterFunc(math.MaxInt64, rest)
 	i.timer.Stop()
 }
 
-func (i *idle) used(memory int) { i.hashed += memory }
+func (i *idle) stop()  { i.timer.Stop() }
+func (i *idle) start() { i.timer.Reset(idleAfter) }
 
-func (i *idle) stop() { i.timer.Stop() }
-
-// start releases in a while, unless it is stopped before. A collection costs in
-// proportion to what is alive: beside a large heap it has to be earned by more
-// hashes, as it would be by the collector's own rule.
-func (i *idle) start() {
-	if i.hashed >= idleLeast && i.hashed >= live()/4 {
-		i.timer.Reset(idleAfter)
+// used counts a hash of memory KiB.
+func (i *idle) used(memory int) {
+	if !argon2.OffHeap() {
+		i.hashed += memory
 	}
+}
+
+// due reports whether past hashes have left so much on the Go heap that somebody
+// should collect it now: nothing else does as long as nothing is allocated. A
+// collection costs in proportion to what is alive: beside a large heap it has to
+// be earned by more hashes, as it would be by the collector's own rule.
+func (i *idle) due() bool {
+	if i.hashed < idleLeast || i.hashed < live()/4 {
+		return false
+	}
+	i.hashed = 0
+	return true
 }
 
 // live is the size, in KiB, of what the last collection found alive.
@@ -56,4 +59,20 @@ func live() int {
 		return 0
 	}
 	return int(sample[0].Value.Uint64() >> 10)
+}
+
+// rest is called by the timer.
+func (p *Pool) rest() {
+	p.mu.Lock()
+	if p.closed || p.running > 0 || p.waiting.len() > 0 {
+		p.mu.Unlock()
+		return // somebody came at the same moment
+	}
+	p.memory.releaseFree()
+	p.lower()
+	collect := p.idle.due()
+	p.mu.Unlock()
+	if collect {
+		debug.FreeOSMemory()
+	}
 }

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/argon2"
 )
 
 // ErrBusy is what a [BusyError] is, whatever it carries.
@@ -33,49 +33,59 @@ func (e *BusyError) Unwrap() error { return ErrBusy }
 // ErrClosed is the answer of a pool after Close.
 var ErrClosed = errors.New("hashing: pool is closed")
 
+// ErrTooLarge says that a stored hash needs more memory than the whole budget.
+// It is the operator's to solve, who set the budget or brought the hash.
+var ErrTooLarge = errors.New("a stored hash needs more memory than the budget for hashes")
+
 // Config is how a [Pool] works.
 type Config struct {
 	// Params are those of new hashes. Default, field by field, [DefaultParams].
 	Params Params
-	// Workers is how many hashes are computed at once. Default GOMAXPROCS.
+	// Workers is how many hashes are computed at once, if the memory is enough
+	// for so many. Default GOMAXPROCS.
 	Workers int
 	// Queue is how many callers may wait for a worker. Default 16 per
 	// worker, and at least 64: a burst of two seconds is no overload.
 	Queue int
-	// MemoryBudget bounds, in KiB, the memory of all hashes that are being
-	// computed. It matters for stored hashes with larger parameters than
-	// Params: they wait until there is enough, and one that needs more than
-	// the whole budget is computed alone, so that its owner is not locked out.
-	// Default Workers × Params.Memory.
+	// MemoryBudget bounds, in KiB, the memory of argon2 that is held at any
+	// time. It must be enough for one new hash. Default Workers × Params.Memory,
+	// and at least 64 MiB, so that a hash of the sort that others make by default
+	// (PHP, RFC 9106) can be verified, one at a time.
 	MemoryBudget int
 }
+
+const leastDefaultBudget = 64 << 10 // KiB
 
 // Pool computes password hashes. All methods may be called at the same time.
 type Pool struct {
 	params  Params
 	queue   int
 	workers int
-	budget  int
-	decoy   Hash // what Waste verifies against
+	current Hash // what is written today, for nobody
 
 	done sync.WaitGroup // the workers
 
 	mu      sync.Mutex
-	wake    sync.Cond // the queue, the memory in use, or closed has changed
-	waiting []*job    // oldest first
-	backlog int64     // the work of those waiting
-	running int       // jobs
-	memory  int       // KiB, of those running
-	pace    float64   // nanoseconds for a unit of work, a moving average; 0 before the first
+	wake    sync.Cond // a worker is needed
+	waiting queue
+	memory  memories
+	running int     // jobs
+	asleep  int     // workers who wait for memory though there are jobs
+	pace    float64 // nanoseconds for a unit of work, a moving average; 0 before the first
+	raised  bool    // GOMAXPROCS, for us
 	closed  bool
 	idle    idle
+	stats   Stats // what is counted, not what is so at the moment
 }
 
 // job is a piece of work, and what it is expected to take.
 type job struct {
-	memory int
+	caller Caller
+	memory int // KiB of argon2
 	work   int64
-	run    func() error
+	run    func(*argon2.Memory) error
+	secret []byte // what run reads; cleared when it has, or never will
+	since  time.Time
 	err    error
 	done   chan struct{} // closed when err is set
 }
@@ -88,6 +98,8 @@ func New(cfg Config) (*Pool, error) {
 	cfg.Params.Parallelism = cmp.Or(cfg.Params.Parallelism, DefaultParams.Parallelism)
 	cfg.Workers = cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0))
 	cfg.Queue = cmp.Or(cfg.Queue, max(64, 16*cfg.Workers))
+	one := int(cfg.Params.Memory)
+	cfg.MemoryBudget = cmp.Or(cfg.MemoryBudget, max(cfg.Workers*one, leastDefaultBudget))
 	var errs []error
 	if err := cfg.Params.check(); err != nil {
 		errs = append(errs, err)
@@ -98,8 +110,8 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.Queue < 0 {
 		errs = append(errs, fmt.Errorf("queue is %d, want 1 or more", cfg.Queue))
 	}
-	if cfg.MemoryBudget < 0 {
-		errs = append(errs, fmt.Errorf("memory budget is %d KiB, want 1 or more", cfg.MemoryBudget))
+	if cfg.MemoryBudget < one {
+		errs = append(errs, fmt.Errorf("memory budget is %d KiB, want at least the %d of one hash", cfg.MemoryBudget, one))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -107,13 +119,13 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		params:  cfg.Params,
 		queue:   cfg.Queue,
-		workers: cfg.Workers,
-		budget:  cmp.Or(cfg.MemoryBudget, cfg.Workers*int(cfg.Params.Memory)),
-		decoy:   newHash(cfg.Params),
+		workers: min(cfg.Workers, cfg.MemoryBudget/one), // more would only wait for memory
+		current: newHash(cfg.Params),
+		memory:  memories{budget: cfg.MemoryBudget, keep: one},
 	}
 	p.wake.L = &p.mu
-	p.idle.init(&p.mu)
-	for range cfg.Workers {
+	p.idle.init(p.rest)
+	for range p.workers {
 		p.done.Go(p.worker)
 	}
 	return p, nil
@@ -128,6 +140,10 @@ func (p *Pool) Close() {
 	p.wake.Broadcast()
 	p.mu.Unlock()
 	p.done.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memory.releaseFree()
+	p.lower()
 }
 
 // Hash is the PHC string of a new argon2id hash of password, with the current
@@ -135,12 +151,15 @@ func (p *Pool) Close() {
 //
 // The error is an [ErrBusy] if nothing was done for lack of room, and that of
 // ctx if ctx ended first. It is the same for Verify and Waste.
-func (p *Pool) Hash(ctx context.Context, password []byte) (string, error) {
+func (p *Pool) Hash(ctx context.Context, c Caller, password []byte) (string, error) {
 	h := newHash(p.params)
-	password = bytes.Clone(password)
-	err := p.do(ctx, h.memory(), h.work(), func() error {
-		h.key = h.derive(password)
-		return nil
+	secret := bytes.Clone(password)
+	err := p.do(ctx, &job{
+		caller: c, memory: h.memory(), work: h.work(), secret: secret,
+		run: func(m *argon2.Memory) (err error) {
+			h.key, err = h.derive(m, secret)
+			return err
+		},
 	})
 	if err != nil {
 		return "", err
@@ -154,44 +173,56 @@ func (p *Pool) Hash(ctx context.Context, password []byte) (string, error) {
 // Hash and stores the answer.
 //
 // A stored hash that cannot be read is an error, an [ErrMalformed], and never a
-// match. A user without a hash is a case for Waste.
+// match; one that needs more memory than there is for hashes is an
+// [ErrTooLarge]. A user without a hash is a case for Waste.
 //
 // A hash that is cheaper than a current one is filled up to the cost of one, so
 // that the time does not tell its owner from a user who does not exist. One that
 // is dearer stays so until it is replaced.
-func (p *Pool) Verify(ctx context.Context, encoded string, password []byte) (ok, rehash bool, err error) {
+func (p *Pool) Verify(ctx context.Context, c Caller, encoded string, password []byte) (ok, rehash bool, err error) {
 	h, err := Parse(encoded)
 	if err != nil {
 		return false, false, err
 	}
-	ok, err = p.verify(ctx, h, password)
+	ok, err = p.verify(ctx, c, h, password)
 	if err != nil {
 		return false, false, err
 	}
 	return ok, !h.current(p.params), nil
 }
 
-// Waste costs what Verify of a current hash costs, in time, memory and place in
-// the queue, and has no result. It is for users who do not exist.
-func (p *Pool) Waste(ctx context.Context, password []byte) error {
-	_, err := p.verify(ctx, p.decoy, password)
+// Waste costs what Verify of a stored hash of the kind k costs, in time, memory
+// and place in the queue, and has no result. It is for users who do not exist.
+// The empty kind is that of a current hash. The error is an [ErrMalformed] if
+// there is no such kind.
+func (p *Pool) Waste(ctx context.Context, c Caller, k Kind, password []byte) error {
+	h, err := cmp.Or(k, p.current.kind()).decoy()
+	if err != nil {
+		return err
+	}
+	_, err = p.verify(ctx, c, h, password)
 	return err
 }
 
-func (p *Pool) verify(ctx context.Context, h Hash, password []byte) (bool, error) {
+func (p *Pool) verify(ctx context.Context, c Caller, h Hash, password []byte) (bool, error) {
 	var ok bool
 	fill, short := p.shortfall(h)
 	memory, work := h.memory(), h.work()
 	if short {
 		memory, work = max(memory, fill.memory()), work+fill.work()
 	}
-	password = bytes.Clone(password) // the caller may leave before the worker does
-	err := p.do(ctx, memory, work, func() (err error) {
-		if short {
-			fill.derive(password)
-		}
-		ok, err = h.matches(password)
-		return err
+	secret := bytes.Clone(password) // the caller may leave before the worker does
+	err := p.do(ctx, &job{
+		caller: c, memory: memory, work: work, secret: secret,
+		run: func(m *argon2.Memory) (err error) {
+			if short {
+				if _, err := fill.derive(m, secret); err != nil {
+					return err
+				}
+			}
+			ok, err = h.matches(m, secret)
+			return err
+		},
 	})
 	if err != nil {
 		return false, err
@@ -202,24 +233,22 @@ func (p *Pool) verify(ctx context.Context, h Hash, password []byte) (bool, error
 // shortfall is a hash that costs what h lacks to the cost of a current one, and
 // whether that is worth the while.
 func (p *Pool) shortfall(h Hash) (Hash, bool) {
-	missing := p.decoy.work() - h.work()
-	if missing < p.decoy.work()/100 {
+	missing := p.current.work() - h.work()
+	if missing < p.current.work()/100 {
 		return Hash{}, false
 	}
-	fill := p.decoy
+	fill := p.current
 	fill.params.Memory = max(uint32(missing/int64(p.params.Time)), 8*uint32(p.params.Parallelism))
 	return fill, true
 }
 
-// do runs a function on a worker and waits for it. If ctx ends while the job
-// is in the queue, the job leaves it and is never run; if it ends while the job
-// is being run, the worker finishes without us.
-func (p *Pool) do(ctx context.Context, memory int, work int64, run func() error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	j := &job{memory: memory, work: work, run: run, done: make(chan struct{})}
+// do has a worker run a job and waits for it. If ctx ends while the job is in
+// the queue, the job leaves it and is never run; if it ends while the job is
+// being run, the worker finishes without us.
+func (p *Pool) do(ctx context.Context, j *job) error {
+	j.done = make(chan struct{})
 	if err := p.admit(ctx, j); err != nil {
+		clear(j.secret)
 		return err
 	}
 	select {
@@ -233,109 +262,81 @@ func (p *Pool) do(ctx context.Context, memory int, work int64, run func() error)
 
 // admit puts j into the queue or refuses it. Nothing has been computed by then.
 func (p *Pool) admit(ctx context.Context, j *job) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if j.memory > p.memory.budget {
+		return fmt.Errorf("%w: %d KiB, which has %d", ErrTooLarge, j.memory, p.memory.budget)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return ErrClosed
 	}
-	wait := p.wait()
-	// Those who go straight to a worker do not count against the queue.
-	if len(p.waiting)-(p.workers-p.running) >= p.queue {
-		return &BusyError{RetryAfter: max(wait, time.Second)}
-	}
+	wait := p.time(p.waiting.ahead(j.caller))
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-		return &BusyError{RetryAfter: max(wait, time.Second)}
+		return p.busy(wait)
 	}
+	// Those who go straight to a worker do not count against the queue.
+	if p.waiting.len()-(p.workers-p.running) >= p.queue {
+		other := p.waiting.displaced(j.caller, p.queue)
+		if other == nil {
+			return p.busy(wait)
+		}
+		p.waiting.remove(other)
+		p.dismiss(other, p.busy(wait))
+	}
+	j.since = time.Now()
+	p.waiting.push(j)
 	p.idle.stop()
-	p.waiting = append(p.waiting, j)
-	p.backlog += j.work
-	p.wake.Signal()
+	p.raise() // here: if a worker stopped the world, it could itself be kept from its processor
+	p.rouse()
 	return nil
 }
 
-// wait is how long a job that comes now will at least stay in the queue.
-func (p *Pool) wait() time.Duration {
-	return time.Duration(float64(p.backlog) * p.pace / float64(p.workers))
+// time is how long the workers take for work.
+func (p *Pool) time(work int64) time.Duration {
+	return time.Duration(float64(work) * p.pace / float64(p.workers))
+}
+
+// busy refuses somebody who would wait so long.
+func (p *Pool) busy(wait time.Duration) error {
+	p.stats.Refused++
+	return &BusyError{RetryAfter: max(wait, time.Second)}
+}
+
+// dismiss ends a job that is in the queue no more and was not run.
+func (p *Pool) dismiss(j *job, err error) {
+	clear(j.secret)
+	j.err = err
+	close(j.done)
 }
 
 // leave takes j out of the queue, if it is still there.
 func (p *Pool) leave(j *job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.waiting, j); i >= 0 {
-		p.remove(i)
-		p.wake.Broadcast() // j may have been the one that waited for memory
+	if !p.waiting.remove(j) {
+		return
 	}
+	clear(j.secret)
+	p.rouse() // j may have been the one that waited for memory
+	p.settle()
 }
 
-func (p *Pool) remove(i int) *job {
-	j := p.waiting[i]
-	p.waiting = slices.Delete(p.waiting, i, i+1)
-	p.backlog -= j.work
-	return j
+// rouse wakes a worker, or all if some wait for memory: it may be enough for
+// several.
+func (p *Pool) rouse() {
+	if p.asleep > 0 || p.closed {
+		p.wake.Broadcast()
+		return
+	}
+	p.wake.Signal()
 }
 
-// worker runs jobs until the pool is closed and the queue is empty. Everything
-// that a job computes is computed below this function.
-func (p *Pool) worker() {
-	for {
-		j := p.take()
-		if j == nil {
-			return
-		}
-		start := time.Now()
-		j.err = protect(j.run)
-		p.finish(j, time.Since(start))
-		close(j.done)
-	}
-}
-
-// take is the oldest job, as soon as there is one and memory for it, or nil
-// when there will be none. A job that waits for memory keeps those behind it
-// waiting too, for they could otherwise keep it waiting for ever.
-func (p *Pool) take() *job {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		if len(p.waiting) > 0 {
-			if j := p.waiting[0]; p.running == 0 || p.memory+j.memory <= p.budget {
-				p.remove(0)
-				p.running++
-				p.memory += j.memory
-				return j
-			}
-		} else if p.closed {
-			return nil
-		}
-		p.wake.Wait()
-	}
-}
-
-func (p *Pool) finish(j *job, took time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running--
-	p.memory -= j.memory
-	pace := float64(took) / float64(max(j.work, 1))
-	if p.pace == 0 {
-		p.pace = pace
-	} else {
-		p.pace += (pace - p.pace) / 8
-	}
-	p.wake.Broadcast() // the memory may be enough for several
-	p.idle.used(j.memory)
-	if p.running == 0 && len(p.waiting) == 0 && !p.closed {
+// settle begins the time of rest if there is nothing to do.
+func (p *Pool) settle() {
+	if p.running == 0 && p.waiting.len() == 0 && !p.closed {
 		p.idle.start()
 	}
-}
-
-// protect makes an error of a panic, so that a fault in the reading of one
-// stored hash ends neither the process nor the worker.
-func protect(run func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("hashing: panic: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return run()
 }

@@ -228,6 +228,7 @@ func (l *loader) checkHashing(s *Settings) {
 	if s.HashMemory < 7<<20 || s.HashMemory*Size(s.HashTime) < 35<<20 {
 		l.weak("hash-memory", "of %s with %d passes is less than OWASP's least for argon2id: take 19MiB and 2", s.HashMemory, s.HashTime)
 	}
+	l.checkBudget(s, machineMemory(os.DirFS("/")))
 }
 
 func (l *loader) checkWeb(s *Settings, public *url.URL) {

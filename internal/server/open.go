@@ -146,6 +146,7 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		HashMemory: int(s.HashMemory / 1024), HashTime: s.HashTime, HashParallelism: s.HashParallelism,
 		Limits:      s.limits(),
 		HashWorkers: s.HashWorkers, HashQueue: s.HashQueue,
+		HashMemoryBudget: int(s.hashBudget(machineMemory(os.DirFS("/"))) / 1024),
 	}
 	if s.PreviousSecret.Len() > 0 {
 		c.PreviousSecrets = []gatehouse.Secret{s.PreviousSecret}
