@@ -95,7 +95,7 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 	samples := map[string]string{
 		"config": "other.yaml", "mode": "production", "listen": "127.0.0.1:9", "url": "https://a.example", "data": "d",
 		"database": "sqlite:x.db", "secret": strong, "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
-		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB",
+		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "rotation-grace": "59s",
 		"header-timeout": "29s", "read-timeout": "59s", "shutdown-delay": "59s", "shutdown-timeout": "59s",
