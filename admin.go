@@ -60,7 +60,7 @@ func (g *Gatehouse) SetPassword(ctx context.Context, id, password string) error 
 	if err != nil {
 		return err
 	}
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), p)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, true), p)
 	if err != nil {
 		return hashFault(err)
 	}

@@ -2,7 +2,6 @@ package gatehouse
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/gatehouse-auth/gatehouse/internal/hashing"
 )
@@ -51,21 +50,8 @@ func printable(s string) string {
 	return s
 }
 
-// network is where an address belongs to one customer of somebody: an IPv4
-// address itself, the /64 of an IPv6 one. It is empty for what is no address.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	return netip.PrefixFrom(a, 64).Masked().String()
-}
-
-// hashingFor is on whose behalf passwords are hashed in ctx.
-func hashingFor(ctx context.Context) hashing.Caller {
-	return hashing.Caller{Source: network(clientOf(ctx).Address)}
+// hashingFor is on whose behalf passwords are hashed in ctx: strangers take turns
+// by their source, and known devices go before them.
+func hashingFor(ctx context.Context, known bool) hashing.Caller {
+	return hashing.Caller{Source: source(clientOf(ctx).Address), Known: known}
 }

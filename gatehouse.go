@@ -115,6 +115,7 @@ type Gatehouse struct {
 	refreshKeys [][]byte // for the MAC of refresh tokens, the current one first
 	sealKeys    [][]byte // for the signing keys at rest, the current one first
 	deviceKeys  [][]byte // for device tokens, the current one first
+	decoyKey    []byte   // for the kinds of hash of absent users
 	keys        atomic.Pointer[keyring]
 	keysRead    atomic.Int64 // when, in Unix milliseconds
 
@@ -122,6 +123,7 @@ type Gatehouse struct {
 	sessions *cache.Cache[string, read[Session]]
 	users    *cache.Cache[string, read[User]]
 
+	kinds  atomic.Pointer[population] // of hashes, as last counted
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	closed atomic.Bool
@@ -145,6 +147,7 @@ func New(cfg Config) (*Gatehouse, error) {
 		g.sealKeys = append(g.sealKeys, derive(s, "gatehouse/seal/1"))
 		g.deviceKeys = append(g.deviceKeys, derive(s, "gatehouse/device/1"))
 	}
+	g.decoyKey = derive(cfg.Secret, "gatehouse/decoy/1")
 	if g.limiter = cfg.Limiter; g.limiter == nil {
 		g.limiter = newMemoryLimiter(&cfg.Limits, derive(cfg.Secret, "gatehouse/limits/1"))
 	}
@@ -171,6 +174,7 @@ func New(cfg Config) (*Gatehouse, error) {
 	background, stop := context.WithCancel(context.Background())
 	g.stop = stop
 	g.done.Go(func() { g.maintain(background) })
+	g.done.Go(func() { g.takeCensus(background) })
 	if cfg.Mailer != nil {
 		g.done.Go(func() { g.deliver(background) })
 	}
@@ -260,7 +264,7 @@ func (g *Gatehouse) Close() error {
 	g.stop()
 	g.done.Wait()
 	g.hashes.Close()
-	g.attempt(context.Background(), "keep limits", g.keepLimits)
+	g.attempt(context.Background(), "keep limits", 5*time.Second, g.keepLimits)
 	return nil
 }
 

@@ -26,17 +26,32 @@ func (g *Gatehouse) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			g.attempt(ctx, "read signing keys", g.loadKeys)
-			g.attempt(ctx, "sweep", g.sweep)
-			g.attempt(ctx, "keep limits", g.keepLimits)
+			g.attempt(ctx, "read signing keys", 30*time.Second, g.loadKeys)
+			g.attempt(ctx, "sweep", 30*time.Second, g.sweep)
+			g.attempt(ctx, "keep limits", 30*time.Second, g.keepLimits)
 		}
 	}
 }
 
-// attempt survives whatever happens in do: nothing in the background takes the
-// process down.
-func (g *Gatehouse) attempt(ctx context.Context, what string, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// takeCensus counts the kinds of hashes, at the start and whenever it is due. With
+// many users that takes a while, so it is apart from the rest.
+func (g *Gatehouse) takeCensus(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		g.attempt(ctx, "count the kinds of hashes", censusLease, g.census)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// attempt survives whatever happens in do, which has to be done within a time:
+// nothing in the background takes the process down.
+func (g *Gatehouse) attempt(ctx context.Context, what string, within time.Duration, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
@@ -50,29 +65,14 @@ func (g *Gatehouse) attempt(ctx context.Context, what string, do func(context.Co
 	}
 }
 
-// sweep deletes expired records, if it is due and no other process is at it:
-// the task is leased to one at a time.
+// sweep deletes expired records, if it is due and no other process is at it.
 func (g *Gatehouse) sweep(ctx context.Context) error {
-	t := now()
-	first := &Task{ID: sweepTask, Kind: sweepTask, DueAt: t, CreatedAt: t}
-	task, err := g.store.ClaimTask(ctx, []string{sweepTask}, t, t.Add(time.Minute))
-	if errors.Is(err, ErrNotFound) {
-		// Not due, leased, or never made: the id tells the last from the others.
-		if err := g.store.CreateTask(ctx, first); errors.Is(err, ErrExists) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("create task: %w", err)
-		}
-		task, err = g.store.ClaimTask(ctx, []string{sweepTask}, t, t.Add(time.Minute))
-	}
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("claim task: %w", err)
+	task, err := g.claim(ctx, sweepTask, time.Minute)
+	if task == nil || err != nil {
+		return err
 	}
 	for {
-		n, err := g.store.Sweep(ctx, t, sweepBatch)
+		n, err := g.store.Sweep(ctx, now(), sweepBatch)
 		if err != nil {
 			return fmt.Errorf("sweep: %w", err) // the lease runs out, and somebody tries again
 		}
@@ -80,9 +80,37 @@ func (g *Gatehouse) sweep(ctx context.Context) error {
 			break
 		}
 	}
-	task.DueAt, task.LeasedUntil, task.Attempts = now().Add(sweepEvery), time.Time{}, 0
+	return g.release(ctx, task, sweepEvery)
+}
+
+// claim is the task of this kind, of which there is one, for this process alone
+// as long as the lease lasts; nil if it is not due or another process is at it.
+func (g *Gatehouse) claim(ctx context.Context, kind string, lease time.Duration) (*Task, error) {
+	t := now()
+	task, err := g.store.ClaimTask(ctx, []string{kind}, t, t.Add(lease))
+	if errors.Is(err, ErrNotFound) {
+		// Not due, leased, or never made: the id tells the last from the others.
+		if err := g.store.CreateTask(ctx, &Task{ID: kind, Kind: kind, DueAt: t, CreatedAt: t}); errors.Is(err, ErrExists) {
+			return nil, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("create task %s: %w", kind, err)
+		}
+		task, err = g.store.ClaimTask(ctx, []string{kind}, t, t.Add(lease))
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim task %s: %w", kind, err)
+	}
+	return task, nil
+}
+
+// release gives a task back, to be done again in a while.
+func (g *Gatehouse) release(ctx context.Context, task *Task, in time.Duration) error {
+	task.DueAt, task.LeasedUntil, task.Attempts = now().Add(in), time.Time{}, 0
 	if err := g.store.SaveTask(ctx, task); err != nil && !errors.Is(err, ErrStale) {
-		return fmt.Errorf("save task: %w", err)
+		return fmt.Errorf("save task %s: %w", task.Kind, err)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (g *Gatehouse) deliver(ctx context.Context) {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
 	for {
-		g.attempt(ctx, "deliver notices", g.sendDue)
+		g.attempt(ctx, "deliver notices", noticeLease, g.sendDue)
 		select {
 		case <-ctx.Done():
 			return

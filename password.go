@@ -91,7 +91,7 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 		return nil, err
 	}
 	u.Roles = roles
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), password)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, false), password)
 	if err != nil {
 		return nil, hashFault(err)
 	}
@@ -152,12 +152,12 @@ func (g *Gatehouse) checkLogin(ctx context.Context, email Email, password []byte
 	u, err := g.store.UserByEmail(ctx, email.Key)
 	if errors.Is(err, ErrNotFound) {
 		trace.Note("user", "none has this address")
-		u, err = &User{}, nil // nobody, whose password is always wrong
+		u, err = &User{EmailKey: email.Key}, nil // nobody, whose password is always wrong
 	}
 	if err != nil {
 		return nil, storeFault("user by email", err)
 	}
-	u, err = g.checkPassword(ctx, u, password)
+	u, err = g.checkPassword(ctx, u, password, known)
 	if errors.Is(err, errWrongPassword) {
 		if u.ID != "" {
 			trace.Note("password", "is not that of user %s, last changed %s", u.ID, u.passwordChanged())
@@ -169,17 +169,19 @@ func (g *Gatehouse) checkLogin(ctx context.Context, email Email, password []byte
 
 // checkPassword is nil if the password is the user's, and errWrongPassword
 // otherwise. It is the one place where a password is checked. A user without a
-// password costs as much as one with one. A hash of another kind or other
+// password costs as much as one with one; known says that a device is in use on
+// which that user has logged in before, or a session. A hash of another kind or other
 // parameters is replaced on the way; the user is returned as it is now.
-func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte) (*User, error) {
+func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte, known bool) (*User, error) {
+	caller := hashingFor(ctx, known)
 	c := u.credential(kindPassword)
 	if c == nil {
-		if err := g.hashes.Waste(ctx, hashingFor(ctx), "", password); err != nil {
+		if err := g.hashes.Waste(ctx, caller, g.fictitiousKind(u.EmailKey), password); err != nil {
 			return u, hashFault(err)
 		}
 		return u, errWrongPassword
 	}
-	ok, rehash, err := g.hashes.Verify(ctx, hashingFor(ctx), c.Hash, password)
+	ok, rehash, err := g.hashes.Verify(ctx, caller, c.Hash, password)
 	if err != nil {
 		return u, hashFault(err)
 	}
@@ -187,15 +189,15 @@ func (g *Gatehouse) checkPassword(ctx context.Context, u *User, password []byte)
 		return u, errWrongPassword
 	}
 	if rehash && u.Enabled() {
-		return g.rehash(ctx, u, c.Hash, password)
+		return g.rehash(ctx, u, c.Hash, password, caller)
 	}
 	return u, nil
 }
 
 // rehash stores the password that was just shown with the parameters of today.
 // The epoch stays: it is the same password, and nobody is logged out.
-func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []byte) (*User, error) {
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), password)
+func (g *Gatehouse) rehash(ctx context.Context, u *User, old string, password []byte, caller hashing.Caller) (*User, error) {
+	hash, err := g.hashes.Hash(ctx, caller, password)
 	if errors.Is(err, hashing.ErrBusy) {
 		return u, nil // the password was right: there will be another login
 	}
@@ -280,7 +282,7 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 	if old, _ := readPassword("current_password", current); string(old) == string(fresh) {
 		return nil, &Error{Kind: Invalid, Code: "same_password", Field: "new_password", Text: "The new password is the one you have."}
 	}
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx), fresh)
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, true), fresh)
 	if err != nil {
 		return nil, hashFault(err)
 	}
@@ -334,7 +336,7 @@ func (g *Gatehouse) confirm(ctx context.Context, l *Login, act, field, password 
 	if err != nil {
 		return nil, err
 	}
-	u, err = g.checkPassword(ctx, u, p)
+	u, err = g.checkPassword(ctx, u, p, true)
 	pass.settle(ctx, err)
 	if errors.Is(err, errWrongPassword) {
 		return nil, g.refuse(ctx, Event{Kind: act, UserID: u.ID, SessionID: l.Session.ID},

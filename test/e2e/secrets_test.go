@@ -28,7 +28,7 @@ func TestNothingLeaks(t *testing.T) {
 	)
 	data := filepath.Join(t.TempDir(), "data")
 	const bearer = "planted-bearer-52d0"
-	s := start(t, data, append(cheap, "--log-level", "debug")...)
+	s := start(t, data, append(cheap, "--log-level", "debug", "--limits", "on")...)
 	b := newBrowser(s)
 
 	tokens := map[string]bool{}
@@ -90,6 +90,14 @@ func TestNothingLeaks(t *testing.T) {
 	do("POST", "/api/auth/refresh", "", "").want(t, "a token of before the password change", 401)
 	b.jar = held
 	do("POST", "/api/auth/logout", "", "").want(t, "logout", 200)
+	// What is limited is recorded and explained.
+	b.jar = map[string]string{}
+	var limited *answer
+	for range 12 {
+		limited = do("POST", "/api/auth/login", jsonKind, body("email", email, "password", guess))
+	}
+	limited.want(t, "one guess too many", 429)
+	answers.WriteString(mustCall(t, data, "", "why", limited.text("ref")))
 	for _, flag := range []string{"--json", "--site-name=x"} {
 		out, code := call(t, []string{"GATEHOUSE_DATA=" + data}, "", "config", flag)
 		if code != 0 {
@@ -134,19 +142,23 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	look("log", log, append(never, email, other, "planted.", "leak-test")...)
 	look("answers", answers.String(), never...)
-	files := 0
+	files, explained := 0, false
 	err = filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || d.Name() == "secret" {
 			return err
 		}
 		content, err := os.ReadFile(path)
 		look(d.Name(), string(content), append(never, other)...)
+		if d.Name() == "refusals.jsonl" {
+			look(d.Name(), string(content), email, "planted.", "leak-test")
+			explained = strings.Contains(string(content), "too_many_attempts")
+		}
 		if files++; d.Name() == "gatehouse.db" && !bytes.Contains(content, []byte(email)) {
 			t.Error("not even the address is in the database: is this the right file?")
 		}
 		return err
 	})
-	if err != nil || files == 0 {
-		t.Errorf("%d files, %v", files, err)
+	if err != nil || files == 0 || !explained {
+		t.Errorf("%d files, refusals explained: %v, %v", files, explained, err)
 	}
 }
