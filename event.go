@@ -71,6 +71,7 @@ func (g *Gatehouse) record(ctx context.Context, e Event) (wait func() error) {
 		if err := <-done; err != nil {
 			return storeFault("event "+e.Kind, err)
 		}
+		g.counts.event(e.Kind, e.Outcome)
 		g.log.LogAttrs(ctx, slog.LevelInfo, "event",
 			slog.String("kind", e.Kind), slog.String("outcome", e.Outcome), slog.String("user", e.UserID),
 			slog.String("session", e.SessionID), slog.String("address", e.Address), slog.String("actor", e.ActorID), slog.String("ref", e.Ref))

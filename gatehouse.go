@@ -123,6 +123,7 @@ type Gatehouse struct {
 	sessions *cache.Cache[string, read[Session]]
 	users    *cache.Cache[string, read[User]]
 
+	counts counts
 	kinds  atomic.Pointer[population] // of hashes, as last counted
 	stop   context.CancelFunc
 	done   sync.WaitGroup

@@ -169,6 +169,7 @@ func (g *Gatehouse) book(ctx context.Context, act string, whom func() (string, e
 		trace.bound(claims[0], bookings[0]) // those of a user would tell how many others tried
 		return &pass{g, claims}, nil
 	}
+	g.counts.limit(c.Lane)
 	trace.bound(c, b)
 	trace.Note("limit "+c.Lane, "refused: %d at once and one every %v are used up; the next in %v, all in %v",
 		c.Limit.Burst, c.Limit.Every, b.RetryAfter, b.ResetAfter)

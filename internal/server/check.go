@@ -52,6 +52,11 @@ func (l *loader) checkListen(s *Settings) {
 		l.useDefault(listen) // so that what follows from it is not said as well
 		return
 	}
+	if s.MetricsListen != "" {
+		if _, port, err := net.SplitHostPort(s.MetricsListen); err != nil || port == "" || s.MetricsListen == s.Listen && port != "0" {
+			l.fault(l.From("metrics-listen"), "metrics-listen", "must be HOST:PORT, and another one than listen")
+		}
+	}
 	if host != "" && strings.ContainsAny(host, "/@ ") {
 		l.fault(l.From("listen"), "listen", "must be HOST:PORT, without http:// and without a path")
 	}

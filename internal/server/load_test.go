@@ -99,7 +99,7 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "rotation-grace": "59s",
 		"header-timeout": "29s", "read-timeout": "59s", "shutdown-delay": "59s", "shutdown-timeout": "59s",
-		"limits": "forced-off", "refusals": "1MiB",
+		"limits": "forced-off", "metrics-listen": "127.0.0.1:9", "refusals": "1MiB",
 	}
 	byType := map[string]string{"duration": "59m", "limit": "9 then every 59m", "number": "9", "text": "words"}
 	for _, s := range table {
@@ -204,6 +204,8 @@ func TestRefusals(t *testing.T) {
 		{inYAML("access-cookie: a"), `gatehouse.yaml:1: there is no setting access-cookie; did you mean access_cookie?`},
 		{inYAML("config: other.yaml"), `gatehouse.yaml:1: a settings file cannot name another one; use --config or GATEHOUSE_CONFIG`},
 		{env("GATEHOUSE_REDIS=redis://x"), `environment GATEHOUSE_REDIS: GATEHOUSE_REDIS: this version keeps everything in SQLite and uses no Redis; remove it`},
+		{env("GATEHOUSE_METRICS_LISTEN=9090"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},
+		{env("GATEHOUSE_METRICS_LISTEN=127.0.0.1:8080"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},
 		{env("GATEHOUSE_LIMITS=maybe"), `environment GATEHOUSE_LIMITS: must be one of on, off, forced-off`},
 		{env("GATEHOUSE_LIMIT_REGISTER=20 per hour"), `environment GATEHOUSE_LIMIT_REGISTER: must be a limit such as 20 then every 10h`},
 		{env("GATEHOUSE_LIMIT_REGISTER=0 then every 1s"), `environment GATEHOUSE_LIMIT_REGISTER: must be from 1 to 1000000 at once, and then every 1ms to 366d`},

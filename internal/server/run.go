@@ -35,6 +35,11 @@ func Run(ctx context.Context, l *Loaded, out, log io.Writer, terminal bool) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, instance.Close()) }()
+	metricsEnded, err := serveMetrics(ctx, s.MetricsListen, instance.Gatehouse.Stats, logger)
+	if err != nil {
+		return err
+	}
+	defer metricsEnded()
 	refused := keepRefusals(s)
 	defer refused.close()
 	door, err := web.New(web.Config{

@@ -75,6 +75,7 @@ type Settings struct {
 	RefreshCookie string `name:"refresh-cookie" group:"Web" preset:"__Host-refresh_token with https, refresh_token without" placeholder:"NAME" help:"Name of the cookie with the refresh token." cost:"Without the prefix __Host- a program on a sibling domain can overwrite the cookie."`
 	Overrides     string `name:"overrides" group:"Web" is:"folder" placeholder:"DIR" help:"Folder with templates/ and messages/ that replace the built-in ones."`
 
+	MetricsListen   string         `name:"metrics-listen" group:"Network" placeholder:"HOST:PORT" help:"Address on which /metrics is served for Prometheus; none by default. Keep it to those who run the service: it tells how many log in and how busy the machine is."`
 	TrustedProxies  []netip.Prefix `name:"trusted-proxies" group:"Network" sep:"none" placeholder:"CIDR" help:"Addresses and networks of the reverse proxies whose X-Forwarded-For is believed." cost:"Whoever can connect from one of them can claim to be at any address."`
 	HeaderTimeout   time.Duration  `name:"header-timeout" group:"Network" default:"10s" min:"1s" max:"1m" placeholder:"TIME" help:"How long a client may take to send the header of a request."`
 	ReadTimeout     time.Duration  `name:"read-timeout" group:"Network" default:"30s" min:"1s" max:"10m" placeholder:"TIME" help:"How long a client may take to send a whole request."`
