@@ -119,9 +119,10 @@ type Gatehouse struct {
 	keys        atomic.Pointer[keyring]
 	keysRead    atomic.Int64 // when, in Unix milliseconds
 
-	verified *cache.Cache[[sha256.Size]byte, *claims] // by digest of the access token
-	sessions *cache.Cache[string, read[Session]]
-	users    *cache.Cache[string, read[User]]
+	verified  *cache.Cache[[sha256.Size]byte, *claims] // by digest of the access token
+	sessions  *cache.Cache[string, read[Session]]
+	users     *cache.Cache[string, read[User]]
+	rotations *cache.Cache[string, rotation]
 
 	counts counts
 	kinds  atomic.Pointer[population] // of hashes, as last counted
@@ -139,9 +140,10 @@ func New(cfg Config) (*Gatehouse, error) {
 	}
 	g := &Gatehouse{
 		cfg: cfg, store: cfg.Store, log: cfg.Logger, noticed: make(chan struct{}, 1),
-		verified: cache.New[[sha256.Size]byte, *claims](20_000),
-		sessions: cache.New[string, read[Session]](20_000),
-		users:    cache.New[string, read[User]](20_000),
+		verified:  cache.New[[sha256.Size]byte, *claims](20_000),
+		sessions:  cache.New[string, read[Session]](20_000),
+		users:     cache.New[string, read[User]](20_000),
+		rotations: cache.New[string, rotation](20_000),
 	}
 	for _, s := range append([]Secret{cfg.Secret}, cfg.PreviousSecrets...) {
 		g.refreshKeys = append(g.refreshKeys, derive(s, "gatehouse/refresh-token/1"))

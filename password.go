@@ -254,6 +254,9 @@ func (g *Gatehouse) Reauthenticate(ctx context.Context, l *Login, password strin
 	if err != nil {
 		return nil, err
 	}
+	if l.RefreshToken == "" {
+		g.rotations.Put(s.ID, rotation{s.Generation, monotonic()})
+	}
 	if err := g.record(ctx, Event{Kind: EventReauthenticate, UserID: u.ID, SessionID: s.ID})(); err != nil {
 		return nil, err
 	}

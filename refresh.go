@@ -82,12 +82,19 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 				g.sessions.Delete(sid)
 				return nil, storeFault("rotate", err)
 			}
+			g.rotations.Put(sid, rotation{next.Generation, monotonic()})
 			remembered := next
 			g.sessions.PutSince(sid, read[Session]{&remembered, at}, mark)
 			return g.grant(u, &next)
-		case presented == s.Generation-1 && t.Sub(s.RotatedAt) <= g.cfg.RotationGrace && t.Sub(s.RotatedAt) >= -clockSkew:
+		case presented == s.Generation-1 && g.inGrace(s, t):
 			current := *s
 			return g.grant(u, &current)
+		case presented == s.Generation-1 && t.Sub(s.RotatedAt) < -clockSkew:
+			// By our clock it was rotated in the future: the clock was set back, or
+			// that of another process is wrong. Nobody can say how long ago it was, so
+			// it is no use, and no reason to end the session.
+			trace.Note("refresh token", "of session %s, the one before the current one, which is from %s: the clock was set back", sid, s.RotatedAt.Format(time.RFC3339))
+			return nil, errInvalidRefreshToken
 		default:
 			// Older, too late, or of a generation that this store has never
 			// reached (it was restored from a backup): whoever holds it, two
@@ -104,6 +111,24 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 		}
 	}
 	return nil, storeFault("rotate", fmt.Errorf("%w: %w after %d tries", ErrUnavailable, ErrStale, maxRaces))
+}
+
+// rotation is when this process rotated a session to a generation, on a clock that
+// nobody can set.
+type rotation struct {
+	generation int64
+	at         time.Time
+}
+
+// inGrace reports whether the generation before the current one of s is still
+// answered at t. If this process rotated it, a clock that was set since does not
+// matter; otherwise that of whoever did may differ a little from ours.
+func (g *Gatehouse) inGrace(s *Session, t time.Time) bool {
+	if r, ok := g.rotations.Get(s.ID); ok && r.generation == s.Generation {
+		return time.Since(r.at) <= g.cfg.RotationGrace
+	}
+	age := t.Sub(s.RotatedAt)
+	return age <= g.cfg.RotationGrace && age >= -clockSkew
 }
 
 // freshSession reads a session past what is remembered.

@@ -57,21 +57,52 @@ func TestVoidSessionsAreTidiedUp(t *testing.T) {
 	})
 }
 
-// A clock that was set back by an hour does not lengthen the grace by an hour.
-func TestGraceWithAClockSetBack(t *testing.T) {
-	for ahead, want := range map[time.Duration]bool{time.Minute: true, time.Hour: false} {
-		a := gatehousetest.New(t, gatehouse.Config{})
-		a.Register(ann)
-		l := a.Login(ann)
-		must(a.Refresh(t.Context(), l.RefreshToken))(t)
-		s := must(a.Store.Session(t.Context(), l.Session.ID))(t)
-		s.RotatedAt = s.RotatedAt.Add(ahead) // by the clock of before
-		if err := a.Store.SaveSession(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-		_, err := a.Refresh(t.Context(), l.RefreshToken)
-		if got := err == nil; got != want {
-			t.Errorf("rotated %v in the future: answered %v (%v), want %v", ahead, got, err, want)
-		}
+// The clock is set while two tabs race: in the process that rotated, nobody is
+// thrown out and nobody gets a longer grace. Another process, which cannot know
+// how long ago it was, does not believe a rotation in the future, and ends nothing
+// because of it.
+func TestGraceWithAClockThatIsSet(t *testing.T) {
+	for _, c := range []struct {
+		jump        time.Duration // of the clock, between the rotation and the second tab
+		here, there bool          // answered
+		ends        bool          // the session, if it comes to another process
+	}{
+		{-time.Minute, true, true, false},
+		{-time.Hour, true, false, false},
+		{time.Hour, true, false, true},
+	} {
+		t.Run(c.jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := twoProcesses(t)
+				here.Register(ann)
+				for _, x := range []struct {
+					a    *gatehousetest.Auth
+					want bool
+				}{{here, c.here}, {there, c.there}} {
+					l := here.Login(ann)
+					next := must(here.Refresh(t.Context(), l.RefreshToken))(t)
+					s := must(here.Store.Session(t.Context(), l.Session.ID))(t)
+					s.RotatedAt = s.RotatedAt.Add(-c.jump) // by the clock of before, seen from after
+					if err := here.Store.SaveSession(t.Context(), s); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(2 * time.Second) // past what is remembered
+					_, err := x.a.Refresh(t.Context(), l.RefreshToken)
+					if got := err == nil; got != x.want {
+						t.Errorf("answered %v (%v), want %v", got, err, x.want)
+					}
+					_, err = here.Refresh(t.Context(), next.RefreshToken)
+					if ended := err != nil; ended != (x.a == there && c.ends) {
+						t.Errorf("the session ended: %v (%v), want %v", ended, err, x.a == there && c.ends)
+					}
+				}
+				// The grace is not longer for it.
+				l := here.Login(ann)
+				must(here.Refresh(t.Context(), l.RefreshToken))(t)
+				time.Sleep(31 * time.Second)
+				_, err := here.Refresh(t.Context(), l.RefreshToken)
+				refused(t, "after the grace", err, gatehouse.Unauthenticated, "invalid_refresh_token")
+			})
+		})
 	}
 }
