@@ -20,11 +20,11 @@ var rooms = []struct {
 	may  []string
 	why  string
 }{
-	{"", []string{"internal/cache", "internal/commonpassword", "internal/hashing", "internal/limit"},
+	{"", []string{"internal/cache", "internal/guessable", "internal/hashing", "internal/limit"},
 		"it decides everything and does no I/O, so it needs leaves that compute, and neither a store nor HTTP"},
 	{"internal/argon2", nil, "a leaf: one function, in memory that is kept for the next call"},
 	{"internal/cache", nil, "a leaf: it can be described without the word user"},
-	{"internal/commonpassword", nil, "a leaf: a list, and whether something is on it"},
+	{"internal/guessable", nil, "a leaf: whether a text is one that anybody would try"},
 	{"internal/hashing", []string{"internal/argon2"}, "a leaf: it can be described without the word user; what it hands out is computed below it"},
 	{"internal/limit", nil, "a leaf: it can be described without the word user"},
 	{"internal/sqlstore", []string{""}, "it keeps the records of the port in SQL, whichever the engine"},
@@ -39,7 +39,7 @@ var rooms = []struct {
 	{"internal/cli", []string{"", "internal/server", "store/sqlite", "web"}, "commands of an operator, on what the server opens"},
 	{"cmd/gatehouse", []string{"internal/cli"}, "main is a few lines: everything can be tested without it"},
 	{"examples/...", []string{"", "store/memory", "store/sqlite", "web", "gatehousetest"}, "programs of others: they use what is public"},
-	{"tools/passwords", []string{"internal/commonpassword"}, "it makes the list in the form in which that package looks things up"},
+	{"tools/passwords", []string{"internal/guessable"}, "it makes the list of common passwords in the form in which that package looks them up"},
 	{"test/...", []string{"", "store/memory", "store/sqlite", "web"}, "they measure and try the finished programs from outside"},
 }
 

@@ -1,4 +1,4 @@
-// Passwords makes the list of internal/commonpassword from a JSON array of
+// Passwords makes the list of internal/guessable from a JSON array of
 // passwords on standard input, and writes it to standard output. See build.
 package main
 
@@ -10,7 +10,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/gatehouse-auth/gatehouse/internal/commonpassword"
+	"github.com/gatehouse-auth/gatehouse/internal/guessable"
 )
 
 func main() {
@@ -30,10 +30,10 @@ func main() {
 func encode(words []string) []byte {
 	var prints [][]byte
 	for _, w := range words {
-		if utf8.RuneCountInString(w) < commonpassword.MinLength {
+		if utf8.RuneCountInString(w) < guessable.MinLength {
 			continue
 		}
-		f := commonpassword.Fingerprint([]byte(w))
+		f := guessable.Fingerprint([]byte(w))
 		prints = append(prints, f[:])
 	}
 	slices.SortFunc(prints, bytes.Compare)

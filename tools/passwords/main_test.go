@@ -5,14 +5,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/commonpassword"
+	"github.com/gatehouse-auth/gatehouse/internal/guessable"
 )
 
 func TestEncode(t *testing.T) {
 	got := encode([]string{"password", "1234567", "qwertyuiop", "PASSWORD", "éééééééé", "e\u0301é"})
 	var want [][]byte
 	for _, w := range []string{"password", "qwertyuiop", "éééééééé"} {
-		f := commonpassword.Fingerprint([]byte(w))
+		f := guessable.Fingerprint([]byte(w))
 		want = append(want, f[:])
 	}
 	slices.SortFunc(want, bytes.Compare)
