@@ -51,12 +51,17 @@ func (g *Gatehouse) EnableUser(ctx context.Context, id string) (*User, error) {
 	})
 }
 
-// SetPassword gives the user another password and ends all sessions.
+// SetPassword gives the user another password and ends all sessions. It is held
+// to what a password has to be that users choose themselves.
 func (g *Gatehouse) SetPassword(ctx context.Context, id, password string) error {
 	if password == "" {
 		return missing("password")
 	}
-	p, err := g.checkNewPassword("password", password)
+	u, err := g.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	p, err := g.checkNewPassword(ctx, "password", password, u.words())
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,14 @@ type Config struct {
 	// from 8 to 64. Default 8; NIST SP 800-63B-4 asks for 15 where a password
 	// is the only factor.
 	PasswordMinLength int
+	// ContextWords are what people who know the site can guess: its name, its
+	// host, the organisation's. A new password that is made of these and of the
+	// user's own name and address is refused. Default none but the user's.
+	ContextWords []string
+	// BreachLists are asked about every new password, in this order. While one of
+	// them cannot be asked, nobody can choose a password. Default none; a list of
+	// the most common passwords is always part of the program.
+	BreachLists []BreachList
 	// EventRetention is for how long events are kept. Default 90 days.
 	EventRetention time.Duration
 

@@ -28,7 +28,7 @@ type Registration struct {
 
 // Register makes a user who can log in with a password. Invalid names the field
 // that cannot be accepted; Conflict if the address is taken, in whichever
-// spelling. With a Mailer, and unless RevealRegistered is set, an address that is
+// spelling; Unavailable if a breach list cannot be asked. With a Mailer, and unless RevealRegistered is set, an address that is
 // taken gets the answer of one that is free, after the same work: a user, whom
 // nobody has made. Whoever then tries to log in finds out all the same, as long as
 // addresses need no confirmation.
@@ -82,7 +82,7 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 	if err != nil {
 		return nil, err
 	}
-	password, err := g.checkNewPassword("password", in.Password)
+	password, err := g.checkNewPassword(ctx, "password", in.Password, wordsOf(email, name))
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (g *Gatehouse) Reauthenticate(ctx context.Context, l *Login, password strin
 // ChangePassword replaces the password of the user at hand, who shows the
 // current one. Every session of before ends; the caller gets a new one.
 // Forbidden if the current password is wrong, Invalid if the new one cannot be
-// accepted.
+// accepted, and Unavailable if a breach list cannot be asked.
 func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, replacement string) (*Login, error) {
 	switch {
 	case current == "":
@@ -274,7 +274,7 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 	case replacement == "":
 		return nil, missing("new_password")
 	}
-	fresh, err := g.checkNewPassword("new_password", replacement)
+	fresh, err := g.checkNewPassword(ctx, "new_password", replacement, l.User.words())
 	if err != nil {
 		return nil, err
 	}
@@ -378,9 +378,10 @@ func (u *User) replacePassword(hash string) error {
 	return nil
 }
 
-// checkNewPassword is the form in which a new password is hashed. There are no
-// rules of composition (ASVS 6.2.5).
-func (g *Gatehouse) checkNewPassword(field, password string) ([]byte, error) {
+// checkNewPassword is the form in which a new password is hashed. The words are
+// what everybody can know about its user. There are no rules of composition (ASVS
+// 6.2.5).
+func (g *Gatehouse) checkNewPassword(ctx context.Context, field, password string, words []string) ([]byte, error) {
 	p, err := readPassword(field, password)
 	if err != nil {
 		return nil, err
@@ -391,7 +392,7 @@ func (g *Gatehouse) checkNewPassword(field, password string) ([]byte, error) {
 			Text: fmt.Sprintf("The password needs at least %d characters.", g.cfg.PasswordMinLength),
 		}
 	}
-	return p, nil
+	return p, g.checkWeak(ctx, field, p, words)
 }
 
 // PasswordMinLength is the least number of characters of a new password.

@@ -29,7 +29,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store/memory"
 )
 
-// Password is the password of every user that [Auth.Register] makes.
+// Password is the password of every user that [Auth.Register] makes. Others have
+// to be as good as anywhere: "password1" is refused in tests too.
 const Password = "correct horse battery staple"
 
 // Auth is a Gatehouse for one test. Its Register and Login do in one word what
