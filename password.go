@@ -28,10 +28,11 @@ type Registration struct {
 
 // Register makes a user who can log in with a password. Invalid names the field
 // that cannot be accepted; Conflict if the address is taken, in whichever
-// spelling; Unavailable if a breach list cannot be asked. With a Mailer, and unless RevealRegistered is set, an address that is
-// taken gets the answer of one that is free, after the same work: a user, whom
-// nobody has made. Whoever then tries to log in finds out all the same, as long as
-// addresses need no confirmation.
+// spelling; Unavailable if a breach list cannot be asked. With a Mailer, and
+// unless RevealRegistered is set, an address that is taken gets the answer of one
+// that is free, after the same work: a user, whom nobody has made. Whoever then
+// tries to log in finds out all the same, as long as addresses need no
+// confirmation.
 func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error) {
 	pass, err := g.book(ctx, EventRegister, nil, bySource(ctx, laneRegister, g.cfg.Limits.Register, "")...)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/breach"
 )
 
 // check completes the settings that follow from others and refuses what cannot
@@ -25,6 +27,7 @@ func (l *loader) check() {
 	l.checkSecrets(s)
 	l.checkTokens(s)
 	l.checkHashing(s)
+	l.checkBreachLists(s)
 	l.checkWeb(s, public)
 	l.checkNetwork(s)
 	l.checkProtections(s)
@@ -234,6 +237,30 @@ func (l *loader) checkHashing(s *Settings) {
 		l.weak("hash-memory", "of %s with %d passes is less than OWASP's least for argon2id: take 19MiB and 2", s.HashMemory, s.HashTime)
 	}
 	l.checkBudget(s, machineMemory(os.DirFS("/")))
+}
+
+// checkBreachLists opens the file, so that one which is no good is told together
+// with everything else that is.
+func (l *loader) checkBreachLists(s *Settings) {
+	if s.BreachFile != "" {
+		file, err := breach.Open(s.BreachFile)
+		if err != nil {
+			l.fault(l.From("breach-file"), "breach-file", "%v", err)
+		} else {
+			_ = file.Close()
+		}
+	}
+	if s.BreachRangeURL != "" {
+		if _, err := breach.NewRange(breach.RangeConfig{URL: s.BreachRangeURL}); err != nil {
+			l.fault(l.From("breach-range-url"), "breach-range-url", "%v", err)
+		}
+	}
+	switch _, set := l.from["breach-range-away"]; {
+	case set && s.BreachRangeURL == "":
+		l.fault(l.From("breach-range-away"), "breach-range-away", "is set, but no service to ask: set GATEHOUSE_BREACH_RANGE_URL or remove it")
+	case s.BreachRangeAway == "accept":
+		l.warn("breach_range_away is accept: while the service does not answer, passwords that have leaked are taken")
+	}
 }
 
 func (l *loader) checkWeb(s *Settings, public *url.URL) {

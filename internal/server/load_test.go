@@ -98,10 +98,11 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "rotation-grace": "59s",
+		"breach-file": "b", "breach-range-url": "https://r.example/range", "breach-range-away": "accept",
 		"header-timeout": "29s", "read-timeout": "59s", "shutdown-delay": "59s", "shutdown-timeout": "59s",
 		"limits": "forced-off", "metrics-listen": "127.0.0.1:9", "refusals": "1MiB",
 	}
-	byType := map[string]string{"duration": "59m", "limit": "9 then every 59m", "number": "9", "text": "words"}
+	byType := map[string]string{"duration": "59m", "limit": "9 then every 59m", "number": "9", "text": "words", "words": "Acme, Acme Tools"}
 	for _, s := range table {
 		sample := samples[s.name]
 		if sample == "" {
@@ -254,7 +255,12 @@ func TestRefusals(t *testing.T) {
 		{env("GATEHOUSE_DATABASE=sqlite:///x.db"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, without slashes that belong to no path`},
 		{env("GATEHOUSE_DATABASE=x.db"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, for instance sqlite:/var/lib/gatehouse/gatehouse.db`},
 
+		{env("GATEHOUSE_BREACH_FILE=nowhere"), `environment GATEHOUSE_BREACH_FILE: nowhere: no such file or directory`},
+		{in{files: map[string]string{"list.txt": "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:1\n"}, env: []string{"GATEHOUSE_BREACH_FILE=list.txt"}}, `environment GATEHOUSE_BREACH_FILE: list.txt: is no breach file; gatehouse breach build makes one of a list of hashes`},
+		{env("GATEHOUSE_BREACH_RANGE_URL=http://r.example/range"), `environment GATEHOUSE_BREACH_RANGE_URL: must be https: on plain http anybody on the way can say that a password has not leaked`},
+
 		// Contradictions.
+		{inYAML("breach_range_away: accept"), `gatehouse.yaml:1: breach_range_away is set, but no service to ask: set GATEHOUSE_BREACH_RANGE_URL or remove it`},
 		{inYAML("maximum_lifetime: 1d"), `gatehouse.yaml:1: maximum_lifetime of 1d is shorter than inactivity_timeout, which is 7d`},
 		{inYAML("header_timeout: 40s"), `gatehouse.yaml:1: header_timeout of 40s is longer than read_timeout, which is 30s`},
 		{inYAML("access_cookie: a\nrefresh_cookie: a"), `gatehouse.yaml:2: refresh_cookie must not be the access cookie`},
@@ -310,6 +316,7 @@ func TestWarnings(t *testing.T) {
 		{env("GATEHOUSE_SECRET=your-super-secret-refresh-key-change-in-production"), "environment GATEHOUSE_SECRET: is made of the words of examples; make one with: openssl rand -base64 48"},
 		{env("GATEHOUSE_HASH_MEMORY=64KiB"), "environment GATEHOUSE_HASH_MEMORY: of 64KiB with 2 passes is less than OWASP's least for argon2id: take 19MiB and 2"},
 		{env("GATEHOUSE_LISTEN=0.0.0.0:80", "GATEHOUSE_MODE=development"), "listen 0.0.0.0:80: passwords and cookies cross the network readable, because there is no https URL"},
+		{env("GATEHOUSE_BREACH_RANGE_URL=https://r.example/range", "GATEHOUSE_BREACH_RANGE_AWAY=accept"), "breach_range_away is accept: while the service does not answer, passwords that have leaked are taken"},
 		{env("GATEHOUSE_URL=http://10.0.0.5", "GATEHOUSE_MODE=development"), "url http://10.0.0.5 is plain http: passwords and cookies cross the network readable"},
 	} {
 		l, err := c.i.load(t)
@@ -332,6 +339,7 @@ func TestAcceptedInProduction(t *testing.T) {
 		env("GATEHOUSE_URL=https://a.example"), // a secret is made
 		prod("GATEHOUSE_HASH_MEMORY=46MiB", "GATEHOUSE_HASH_TIME=1"),
 		prod("GATEHOUSE_PREVIOUS_SECRET=" + strong2),
+		prod("GATEHOUSE_BREACH_RANGE_URL=https://r.example/range", "GATEHOUSE_CONTEXT_WORDS=Acme, Acme Tools"),
 		prod("GATEHOUSE_SERVICE_HOST=10.0.0.1", "GATEHOUSE_SERVICE_PORT_HTTP=80", "GATEHOUSE_PORT=tcp://10.0.0.1:80", "GATEHOUSE_PORT_80_TCP_ADDR=10.0.0.1"),
 		{files: map[string]string{"gatehouse.yaml": "# nothing but a comment\n"}, env: production},
 		{files: map[string]string{"gatehouse.yaml": "home:\nsecret: " + strong}, env: production[:1]},

@@ -21,6 +21,8 @@ var ErrNoDatabase = errors.New("there is no database")
 type Instance struct {
 	Gatehouse *gatehouse.Gatehouse
 	Store     *sqlite.Store
+
+	breaches *breachLists
 }
 
 // Open makes what is missing of the data folder, the secret and the database,
@@ -37,11 +39,17 @@ func Open(s *Settings, log *slog.Logger) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := gatehouse.New(s.core(store, secret, log))
+	breaches, err := s.breachLists(log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &Instance{g, store}, nil
+	c := s.core(store, secret, log)
+	c.BreachLists = breaches.all
+	g, err := gatehouse.New(c)
+	if err != nil {
+		return nil, errors.Join(err, breaches.Close(), store.Close())
+	}
+	return &Instance{g, store, breaches}, nil
 }
 
 // OpenExisting is Open for those who have no use for a new database: it fails
@@ -80,9 +88,10 @@ func (s *Settings) databaseExists() (bool, error) {
 	return err == nil, err
 }
 
-// Close ends the work in the background and closes the store.
+// Close ends the work in the background and closes the store and what else is
+// open.
 func (i *Instance) Close() error {
-	return errors.Join(i.Gatehouse.Close(), i.Store.Close())
+	return errors.Join(i.Gatehouse.Close(), i.breaches.Close(), i.Store.Close())
 }
 
 // MakeFolder makes a data folder that only its owner can enter, and refuses one
@@ -147,6 +156,7 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		Limits:      s.limits(),
 		HashWorkers: s.HashWorkers, HashQueue: s.HashQueue,
 		HashMemoryBudget: int(s.hashBudget(machineMemory(os.DirFS("/"))) / 1024),
+		ContextWords:     s.contextWords(),
 	}
 	if s.PreviousSecret.Len() > 0 {
 		c.PreviousSecrets = []gatehouse.Secret{s.PreviousSecret}

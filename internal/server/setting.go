@@ -134,6 +134,8 @@ func (s setting) kind() string {
 		return "limit"
 	case reflect.TypeFor[[]netip.Prefix]():
 		return "addresses and networks"
+	case reflect.TypeFor[[]string]():
+		return "words"
 	case reflect.TypeFor[bool]():
 		return "true or false"
 	case reflect.TypeFor[int]():
@@ -186,6 +188,8 @@ func (s setting) value(text string) (any, error) {
 		return parseLimit(text)
 	case reflect.TypeFor[[]netip.Prefix]():
 		return parseNetworks(text)
+	case reflect.TypeFor[[]string]():
+		return parseWords(text), nil
 	case reflect.TypeFor[bool]():
 		return parseBool(text)
 	case reflect.TypeFor[int]():
@@ -317,6 +321,17 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
+// parseWords reads words, or several that belong together, separated by commas.
+func parseWords(text string) []string {
+	var list []string
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
 // format is the value for people to read; a secret says only that it is there.
 func (s setting) format(all *Settings) string {
 	switch v := s.in(all).Interface().(type) {
@@ -333,6 +348,8 @@ func (s setting) format(all *Settings) string {
 			names[i] = p.String()
 		}
 		return strings.Join(names, ", ")
+	case []string:
+		return strings.Join(v, ", ")
 	default:
 		return fmt.Sprint(v)
 	}
