@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //	request STATUS METHOD PATH [FILE]   talks to it, with cookies; the answer is in out
 //	halt                      sends it SIGTERM; it must end with 0
 //	mode PERM PATH            checks the mode of a file
+//	append FILE               adds a byte to a file
 //	keep NAME PATTERN FILE    sets a variable to what the pattern finds
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"gh": gh, "start": startService, "request": request, "halt": halt, "mode": mode, "keep": keep,
+			"gh": gh, "start": startService, "request": request, "halt": halt, "mode": mode, "append": appendByte, "keep": keep,
 		},
 	})
 }
@@ -75,7 +76,7 @@ func binary(ts *testscript.TestScript, args ...string) *exec.Cmd {
 // settings are the variables that a script may set.
 var settings = []string{
 	"GATEHOUSE_HASH_MEMORY", "GATEHOUSE_HASH_TIME", "GATEHOUSE_LISTEN", "GATEHOUSE_LISTN", "GATEHOUSE_SHUTDOWN_DELAY", "GATEHOUSE_DATA", "GATEHOUSE_URL",
-	"GATEHOUSE_SECRET", "GATEHOUSE_SECRET_FILE", "GATEHOUSE_SITE_NAME", "GATEHOUSE_ALGORITHM", "NODE_ENV", "MONGODB_URI", "JWT_ACCESS_SECRET",
+	"GATEHOUSE_SECRET", "GATEHOUSE_SECRET_FILE", "GATEHOUSE_SITE_NAME", "GATEHOUSE_ALGORITHM", "GATEHOUSE_BREACH_FILE", "NODE_ENV", "MONGODB_URI", "JWT_ACCESS_SECRET",
 }
 
 func write(ts *testscript.TestScript, name string, b []byte) {
@@ -215,4 +216,8 @@ func keep(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s does not match %s", args[2], args[1])
 	}
 	ts.Setenv(args[0], m)
+}
+
+func appendByte(ts *testscript.TestScript, _ bool, args []string) {
+	write(ts, args[0], append([]byte(ts.ReadFile(args[0])), 0))
 }

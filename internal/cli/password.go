@@ -18,6 +18,15 @@ const mostPassword = 4096
 // line break at which is not part of it. It is never an argument, because every
 // user of a machine can read those.
 func (p *program) password(prompt string, stdin bool) (string, error) {
+	return p.readPassword(stdin, prompt, "The same again")
+}
+
+// passwordOnce is password for one that is only looked at.
+func (p *program) passwordOnce(prompt string, stdin bool) (string, error) {
+	return p.readPassword(stdin, prompt)
+}
+
+func (p *program) readPassword(stdin bool, prompts ...string) (string, error) {
 	if stdin {
 		b, err := io.ReadAll(io.LimitReader(p.in, mostPassword+1))
 		if err != nil {
@@ -31,15 +40,15 @@ func (p *program) password(prompt string, stdin bool) (string, error) {
 	if !terminal(p.in) {
 		return "", usageError("there is no terminal to ask for the password on; use --password-stdin")
 	}
-	return p.askTwice(prompt)
+	return p.ask(prompts)
 }
 
 // errInterrupted: somebody typed Ctrl+C or Ctrl+D instead of an answer.
 var errInterrupted = errors.New("interrupted; nothing was changed")
 
-// askTwice has the terminal stop showing what is typed before it prompts: what
-// is pasted at once must not appear either.
-func (p *program) askTwice(prompt string) (password string, err error) {
+// ask has the terminal stop showing what is typed before it prompts: what is
+// pasted at once must not appear either. Every answer has to be the same.
+func (p *program) ask(prompts []string) (password string, err error) {
 	fd := int(p.in.Fd())
 	before, err := term.MakeRaw(fd)
 	if err != nil {
@@ -50,9 +59,8 @@ func (p *program) askTwice(prompt string) (password string, err error) {
 		io.Reader
 		io.Writer
 	}{p.in, p.err}, "")
-	var answers [2]string
-	for i, prompt := range []string{prompt + ": ", "The same again: "} {
-		answers[i], err = t.ReadPassword(server.Printable(prompt))
+	for i, prompt := range prompts {
+		answer, err := t.ReadPassword(server.Printable(prompt + ": "))
 		if errors.Is(err, io.EOF) {
 			_, _ = io.WriteString(t, "\n")
 			return "", errInterrupted
@@ -60,9 +68,10 @@ func (p *program) askTwice(prompt string) (password string, err error) {
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
+		if i > 0 && answer != password {
+			return "", errors.New("the two passwords are not the same; nothing was changed")
+		}
+		password = answer
 	}
-	if answers[0] != answers[1] {
-		return "", errors.New("the two passwords are not the same; nothing was changed")
-	}
-	return answers[0], nil
+	return password, nil
 }

@@ -166,6 +166,29 @@ func TestDeleteAsks(t *testing.T) {
 	s.ends(3)
 }
 
+// A password to look for is asked for once, and not shown.
+func TestBreachCheckAsks(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("list.txt", []byte("A94A8FE5CCB19BA61C4C0873D391E987982FBBD3:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onTerminal(t, "breach", "build", "list.txt").ends(0)
+	for password, answer := range map[string]string{"test": "\nin the list", "other one": "not in the list"} {
+		s := onTerminal(t, "breach", "check", "list.breach")
+		s.wait("Password to look for: ")
+		s.write(password + "\n")
+		s.wait(answer)
+		s.ends(0)
+		if strings.Contains(s.text(), password) {
+			t.Errorf("the password is on the screen:\n%s", s.text())
+		}
+	}
+	s := onTerminal(t, "breach", "check", "list.breach")
+	s.wait("Password to look for: ")
+	s.write("\x03")
+	s.ends(130)
+}
+
 // TestServeOnATerminal: a person reads text, and Ctrl+C stops in good order.
 func TestServeOnATerminal(t *testing.T) {
 	t.Chdir(t.TempDir())
