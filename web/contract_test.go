@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"context"
+	"crypto/sha1"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -105,6 +107,8 @@ func TestRegisterContract(t *testing.T) {
 		{map[string]string{"email": "ANN@EXAMPLE.COM", "password": password}, 409, "User exists", "user_exists", "email"},
 		{map[string]string{"email": "bob@example.com", "password": "short"}, 400, "The password needs at least 8 characters.", "password_too_short", "password"},
 		{map[string]string{"email": "bob@example.com", "password": strings.Repeat("x", 257)}, 400, "", "password_too_long", "password"},
+		{map[string]string{"email": "bob@example.com", "password": "Password1"}, 400, "", "password_common", "password"},
+		{map[string]string{"email": "bob.jones@example.com", "password": "bobjones1"}, 400, "", "password_personal", "password"},
 		{map[string]string{"email": "bob@example.com", "password": password, "name": "B\u202eob"}, 400, "", "name_invalid", "name"},
 		{map[string]string{"email": "not an address", "password": password}, 400, "", "invalid_email", "email"},
 	} {
@@ -134,6 +138,48 @@ func TestRegisterForm(t *testing.T) {
 		}
 		isNoStore(t, a)
 	}
+}
+
+// leaked is a breach list of one password, or of none that can be asked.
+type leaked struct {
+	password string
+	fault    error
+}
+
+func (l *leaked) Contains(_ context.Context, sum [sha1.Size]byte) (bool, error) {
+	return sum == sha1.Sum([]byte(l.password)), l.fault
+}
+
+// A leaked password is a 400 that blames its field; when that cannot be told it
+// is a 503 that blames nothing that was sent.
+func TestLeakedPasswords(t *testing.T) {
+	list := &leaked{password: "staple orbit lunar"}
+	h := open(t, func(c *gatehouse.Config, _ *web.Config) { c.BreachLists = []gatehouse.BreachList{list} })
+	cookies := h.member()
+	register := map[string]string{"email": "bob@example.com", "password": list.password}
+	change := map[string]string{"current_password": password, "new_password": list.password}
+	const sentence = "The password is known from a data breach, and known passwords are tried first."
+	h.json("/api/auth/register", register).refused(t, 400, sentence, "password_breached", "password")
+	h.json("/api/auth/password", change, cookies).refused(t, 400, sentence, "password_breached", "new_password")
+	if a := h.form("/register", register); a.status != 400 || !strings.Contains(a.body, "This password has leaked somewhere") || strings.Contains(a.body, list.password) {
+		t.Errorf("the page: %d %s", a.status, a.body)
+	}
+
+	list.fault = errors.New("the list is away")
+	register["password"], change["new_password"] = "another good one", "another good one"
+	for _, a := range []*answer{h.json("/api/auth/register", register), h.json("/api/auth/password", change, cookies)} {
+		a.refused(t, 503, "New passwords cannot be checked at the moment. Try again shortly.", "password_unchecked", "")
+		if a.header.Get("Retry-After") != "10" {
+			t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
+		}
+	}
+	if a := h.form("/register", register); a.status != 503 || !strings.Contains(a.body, "We cannot check new passwords right now") || !strings.Contains(a.body, `value="bob@example.com"`) {
+		t.Errorf("the page: %d %s", a.status, a.body)
+	}
+	if log := h.log.String(); !strings.Contains(log, "breach list: the list is away") || strings.Contains(log, "another good one") {
+		t.Errorf("the log: %s", log)
+	}
+	h.login() // with the password of before
 }
 
 func TestLoginContract(t *testing.T) {

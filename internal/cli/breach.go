@@ -48,7 +48,9 @@ func (c breachBuild) Run(p *program) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	info, err := breach.Build(ctx, out, hashes, breach.BuildOptions{MinCount: c.MinCount, Progress: p.progress()})
+	progress := p.progress()
+	info, err := breach.Build(ctx, out, hashes, breach.BuildOptions{MinCount: c.MinCount, Progress: progress.tell})
+	progress.end()
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -79,24 +81,42 @@ func same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// progress writes how far a build has come, every second over the line of before
-// on a terminal, and a line every ten seconds elsewhere.
-func (p *program) progress() func(breach.Progress) {
-	every, end := 10*time.Second, "\n"
+// progress is how far a build has come, for people: on a terminal one line that
+// changes every second, elsewhere a line every ten.
+type progress struct {
+	p     *program
+	every time.Duration
+	last  time.Time
+	open  bool // the line on the terminal
+}
+
+func (p *program) progress() *progress {
+	every := 10 * time.Second
 	if terminal(p.err) {
-		every, end = time.Second, "\r"
+		every = time.Second
 	}
-	last := time.Now()
-	return func(b breach.Progress) {
-		if time.Since(last) < every {
-			return
-		}
-		last = time.Now()
-		if b.Written == 0 {
-			fmt.Fprintf(p.err, "%13d hashes read, %13d of them kept%s", b.Read, b.Kept, end)
-			return
-		}
-		fmt.Fprintf(p.err, "%13d hashes of %13d written        %s", b.Written, b.Kept, end)
+	return &progress{p: p, every: every, last: time.Now()}
+}
+
+func (p *progress) tell(b breach.Progress) {
+	if time.Since(p.last) < p.every {
+		return
+	}
+	p.last = time.Now()
+	text := fmt.Sprintf("%13d hashes read, %13d of them kept", b.Read, b.Kept)
+	if b.Written > 0 {
+		text = fmt.Sprintf("%13d hashes written of %13d", b.Written, b.Kept)
+	}
+	if p.open = terminal(p.p.err); p.open {
+		fmt.Fprintf(p.p.err, "\r%-60s", text)
+		return
+	}
+	fmt.Fprintln(p.p.err, text)
+}
+
+func (p *progress) end() {
+	if p.open {
+		fmt.Fprintln(p.p.err)
 	}
 }
 

@@ -35,7 +35,7 @@ var notices = []string{"registered", "logged_out", "password_changed", "name_cha
 // Every code that has words of its own.
 var codes = []string{
 	"missing_fields", "invalid_email", "invalid_credentials", "user_exists", "password_too_short",
-	"password_too_long", "password_invalid", "name_too_long", "name_invalid", "wrong_password", "same_password",
+	"password_too_long", "password_invalid", "password_common", "password_personal", "password_breached", "password_unchecked", "name_too_long", "name_invalid", "wrong_password", "same_password",
 	"malformed_request", "cross_origin", "not_found", "method_not_allowed",
 	"reauthentication_required", "session_not_found", "payload_too_large", "unsupported_media_type",
 	"unavailable", "busy", "internal", "forbidden", "limited",
@@ -192,6 +192,9 @@ func TestErrorBesideItsField(t *testing.T) {
 		{"register", "email", "missing_fields", "Enter your email address."},
 		{"register", "email", "user_exists", "Somebody has registered with this email address already. If it was you, log in."},
 		{"register", "password", "password_too_short", "Use at least 8 characters."},
+		{"register", "password", "password_common", "Many people use this password, so it is among the first that anybody would try. Choose another one."},
+		{"password", "new_password", "password_personal", "This password is made of your name, your email address or the name of this site, which others can know. Choose another one."},
+		{"password", "new_password", "password_breached", "This password has leaked somewhere, perhaps from somebody else, and is on the lists that attackers try. Choose another one."},
 		{"login", "email", "invalid_email", "Enter an email address like name@example.com."},
 		{"login", "password", "missing_fields", "Enter a password."},
 		{"profile", "name", "not_in_the_catalogue", "A sentence."},
