@@ -49,6 +49,21 @@ func TestMadeOf(t *testing.T) {
 	}
 }
 
+// The examples of docs/passwords.md.
+func TestMadeOfAsDocumented(t *testing.T) {
+	texts := []string{"ann.smith@example.com", "ann.smith", "example.com", "Ann Smith", "Gatehouse"}
+	for _, p := range []string{"ann.smith", "Smith1980!", "smithsmith", "ANN SMITH 19800229", "example@smith"} {
+		if !MadeOf([]byte(p), texts...) {
+			t.Errorf("%q is accepted", p)
+		}
+	}
+	for _, p := range []string{"smiths forge", "ann drives home", "anna.karenina", "my example of a password"} {
+		if MadeOf([]byte(p), texts...) {
+			t.Errorf("%q is refused", p)
+		}
+	}
+}
+
 // Whatever is put together of words and a few digits is found out, and one
 // letter of something else ends it.
 func TestMadeOfIsComplete(t *testing.T) {
