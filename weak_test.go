@@ -38,11 +38,11 @@ func (l *leaks) Contains(_ context.Context, sum [sha1.Size]byte) (bool, error) {
 	return false, nil
 }
 
-// doors are all the ways to a new password, for Ann Smith, whose password is
+// doors are all the ways to a new password, for Ann Smith Weaver, whose password is
 // the one of gatehousetest.
 func doors(t *testing.T, a *gatehousetest.Auth) map[string]func(password string) error {
 	t.Helper()
-	const email, name = "ann.smith@maker.example", "Ann Smith"
+	const email, name = "ann.smith@maker.example", "Ann Smith Weaver"
 	u := must(a.Gatehouse.Register(t.Context(), gatehouse.Registration{Name: name, Email: email, Password: password}))(t)
 	l := a.Login(email)
 	other := 0
@@ -92,6 +92,7 @@ func TestWeakPasswordsAreRefused(t *testing.T) {
 		{"ann.smith", "password_personal"},
 		{"Smith2026!", "password_personal"},
 		{"ann smith", "password_personal"},
+		{"weaver1980", "password_personal"},
 		{"annsmithmaker", "password_personal"},
 		{"workshop1", "password_personal"},
 		{"The Workshop", "password_personal"},

@@ -86,15 +86,23 @@ func TestRangeFaults(t *testing.T) {
 			service(w, r)
 			fmt.Fprint(w, "\r\n<html>")
 		},
-		"nothing":        func(http.ResponseWriter, *http.Request) {},
-		"404":            http.NotFound,
-		"429":            func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
-		"sent elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+		"nothing": func(http.ResponseWriter, *http.Request) {},
+		"404":     http.NotFound,
+		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"sent elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/elsewhere" {
+				fmt.Fprintf(w, "%035X:1", 1)
+				return
+			}
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		},
 		"a cut answer": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "0018A")
 		},
-		"without an end": func(w http.ResponseWriter, r *http.Request) {
+		"without an end": func(w http.ResponseWriter, _ *http.Request) {
+			// So long that it is in order as far as it is read.
+			_, _ = w.Write([]byte("0018A45C4D1DEF81644B54AB7F969B88D65:100000\n"))
 			_, _ = w.Write(bytes.Repeat([]byte("0018A45C4D1DEF81644B54AB7F969B88D65:1\n"), 40_000))
 		},
 		"a broken answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
@@ -147,7 +155,7 @@ func TestRangeAsksEightAtOnce(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
-	if n := peak.Load(); n != most {
+	if n := peak.Load(); n != most || cap(r.asking) != most {
 		t.Errorf("%d were asked at once, want %d", n, most)
 	}
 }

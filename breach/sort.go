@@ -50,7 +50,7 @@ func (s *sorter) spill() error {
 	return w.Flush()
 }
 
-// sorted is the numbers in order, each once.
+// sorted is the numbers in order, each as often as it was added.
 func (s *sorter) sorted() iter.Seq2[uint64, error] {
 	return func(yield func(uint64, error) bool) {
 		slices.Sort(s.chunk)
@@ -75,13 +75,10 @@ func (s *sorter) sorted() iter.Seq2[uint64, error] {
 			}
 			return 1
 		})
-		for first, last := true, uint64(0); len(heap) > 0; {
+		for len(heap) > 0 {
 			r := heap[0]
-			if v := r.head; first || v != last {
-				if !yield(v, nil) {
-					return
-				}
-				first, last = false, v
+			if !yield(r.head, nil) {
+				return
 			}
 			more, err := r.advance()
 			if err != nil {
