@@ -61,13 +61,13 @@ func (g *Gatehouse) SetPassword(ctx context.Context, id, password string) error 
 	if err != nil {
 		return err
 	}
-	p, err := g.checkNewPassword(ctx, "password", password, u.words())
+	p, err := g.checkNewPassword("password", password, u.words())
 	if err != nil {
 		return err
 	}
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, true), p)
+	hash, err := g.hashNewPassword(ctx, "password", p, true)
 	if err != nil {
-		return hashFault(err)
+		return err
 	}
 	_, err = g.administer(ctx, id, Event{Kind: EventPasswordChanged}, func(u *User) error { return u.replacePassword(hash) })
 	return err

@@ -39,7 +39,7 @@ func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error
 		return nil, err
 	}
 	u, err := g.addUser(ctx, in)
-	if errors.Is(err, Unavailable) || errors.Is(err, Invalid) {
+	if (errors.Is(err, Unavailable) || errors.Is(err, Invalid)) && !askedBreachList(err) {
 		pass.giveBack(ctx) // it told nothing, and made nobody
 	}
 	if errors.Is(err, errUserExists) {
@@ -83,7 +83,7 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 	if err != nil {
 		return nil, err
 	}
-	password, err := g.checkNewPassword(ctx, "password", in.Password, wordsOf(email, name))
+	password, err := g.checkNewPassword("password", in.Password, wordsOf(email, name))
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,9 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 		return nil, err
 	}
 	u.Roles = roles
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, false), password)
+	hash, err := g.hashNewPassword(ctx, "password", password, false)
 	if err != nil {
-		return nil, hashFault(err)
+		return nil, err
 	}
 	if err := u.setPassword(hash); err != nil {
 		return nil, err
@@ -275,7 +275,7 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 	case replacement == "":
 		return nil, missing("new_password")
 	}
-	fresh, err := g.checkNewPassword(ctx, "new_password", replacement, l.User.words())
+	fresh, err := g.checkNewPassword("new_password", replacement, l.User.words())
 	if err != nil {
 		return nil, err
 	}
@@ -286,9 +286,9 @@ func (g *Gatehouse) ChangePassword(ctx context.Context, l *Login, current, repla
 	if old, _ := readPassword("current_password", current); string(old) == string(fresh) {
 		return nil, &Error{Kind: Invalid, Code: "same_password", Field: "new_password", Text: "The new password is the one you have."}
 	}
-	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, true), fresh)
+	hash, err := g.hashNewPassword(ctx, "new_password", fresh, true)
 	if err != nil {
-		return nil, hashFault(err)
+		return nil, err
 	}
 	shown := u.Epoch
 	if err := g.record(ctx, Event{Kind: EventPasswordChanged, UserID: u.ID, SessionID: l.Session.ID})(); err != nil {
@@ -382,7 +382,7 @@ func (u *User) replacePassword(hash string) error {
 // checkNewPassword is the form in which a new password is hashed. The words are
 // what everybody can know about its user. There are no rules of composition (ASVS
 // 6.2.5).
-func (g *Gatehouse) checkNewPassword(ctx context.Context, field, password string, words []string) ([]byte, error) {
+func (g *Gatehouse) checkNewPassword(field, password string, words []string) ([]byte, error) {
 	p, err := readPassword(field, password)
 	if err != nil {
 		return nil, err
@@ -393,7 +393,21 @@ func (g *Gatehouse) checkNewPassword(ctx context.Context, field, password string
 			Text: fmt.Sprintf("The password needs at least %d characters.", g.cfg.PasswordMinLength),
 		}
 	}
-	return p, g.checkWeak(ctx, field, p, words)
+	return p, g.checkGuessable(field, p, words)
+}
+
+// hashNewPassword is the hash of a password that checkNewPassword has let pass.
+// Breach lists are asked here and not before: by now the caller has been checked
+// as well, and nothing else stands in the way.
+func (g *Gatehouse) hashNewPassword(ctx context.Context, field string, p []byte, known bool) (string, error) {
+	if err := g.checkLeaked(ctx, field, p); err != nil {
+		return "", err
+	}
+	hash, err := g.hashes.Hash(ctx, hashingFor(ctx, known), p)
+	if err != nil {
+		return "", hashFault(err)
+	}
+	return hash, nil
 }
 
 // PasswordMinLength is the least number of characters of a new password.

@@ -22,17 +22,21 @@ type BreachList interface {
 	Contains(ctx context.Context, sum [sha1.Size]byte) (bool, error)
 }
 
-// checkWeak refuses a password that somebody would guess soon: a common one, one
-// that is made of what everybody can know about the user and the site, and one
-// that has leaked (NIST SP 800-63B-4 3.1.1.2; ASVS 6.2.4, 6.2.11, 6.2.12). What
-// costs least comes first, and nothing has been hashed yet.
-func (g *Gatehouse) checkWeak(ctx context.Context, field string, p []byte, words []string) error {
+// checkGuessable refuses a password that somebody would guess soon: a common one,
+// and one that is made of what everybody can know about the user and the site
+// (NIST SP 800-63B-4 3.1.1.2; ASVS 6.2.4, 6.2.11).
+func (g *Gatehouse) checkGuessable(field string, p []byte, words []string) error {
 	if guessable.Common(p) {
 		return weak(field, "password_common", "The password is one of those that many people use, and that are tried first.")
 	}
 	if guessable.MadeOf(p, slices.Concat(words, g.cfg.ContextWords)...) {
 		return weak(field, "password_personal", "The password is made of your name, your email address or the name of this site.")
 	}
+	return nil
+}
+
+// checkLeaked refuses a password that has leaked (ASVS 6.2.12).
+func (g *Gatehouse) checkLeaked(ctx context.Context, field string, p []byte) error {
 	if len(g.cfg.BreachLists) == 0 {
 		return nil
 	}
@@ -43,10 +47,22 @@ func (g *Gatehouse) checkWeak(ctx context.Context, field string, p []byte, words
 			return uncheckedFault(err)
 		}
 		if leaked {
-			return weak(field, "password_breached", "The password is known from a data breach, and known passwords are tried first.")
+			return weak(field, codeBreached, "The password is known from a data breach, and known passwords are tried first.")
 		}
 	}
 	return nil
+}
+
+const (
+	codeBreached  = "password_breached"
+	codeUnchecked = "password_unchecked"
+)
+
+// askedBreachList reports whether err came of asking a list. That is work for
+// others, so a try that led to it counts: a stranger cannot have us ask for ever.
+func askedBreachList(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == codeBreached || e.Code == codeUnchecked)
 }
 
 func weak(field, code, text string) error {
@@ -60,7 +76,7 @@ func uncheckedFault(err error) error {
 		return err
 	}
 	return &Error{
-		Kind: Unavailable, Code: "password_unchecked", Text: "New passwords cannot be checked at the moment. Try again shortly.",
+		Kind: Unavailable, Code: codeUnchecked, Text: "New passwords cannot be checked at the moment. Try again shortly.",
 		RetryAfter: 10 * time.Second, Err: fmt.Errorf("breach list: %w", err),
 	}
 }

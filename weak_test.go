@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/gatehousetest"
@@ -184,5 +185,40 @@ func TestWeakPasswordsAreNotHashed(t *testing.T) {
 		refused(t, name, set("password1"), gatehouse.Invalid, "password_common")
 		refused(t, name, set("smith1234"), gatehouse.Invalid, "password_personal")
 		refused(t, name, set("staple orbit lunar"), gatehouse.Invalid, "password_breached")
+	}
+}
+
+// A stranger cannot have breach lists asked for ever: who is refused because of
+// one has used up a try, and a guess at somebody's current password asks none.
+func TestBreachListsAreNotAskedForEver(t *testing.T) {
+	const tries = 5
+	list := &leaks{of: []string{"staple orbit lunar"}}
+	a := gatehousetest.New(t, gatehouse.Config{
+		BreachLists: []gatehouse.BreachList{list}, Limits: gatehouse.Limits{Register: gatehouse.Limit{Burst: tries, Every: time.Hour}},
+	})
+	a.Register(ann)
+	l := a.Login(ann)
+	list.asked = 0
+	stranger := from(t, "203.0.113.7")
+	_, err := a.ChangePassword(t.Context(), l, "a wrong password", "staple orbit lunar")
+	refused(t, "a wrong current password", err, gatehouse.Forbidden, "wrong_password")
+	if list.asked > 0 {
+		t.Error("a wrong current password: the list was asked")
+	}
+	for range 10 {
+		_, err := a.Gatehouse.Register(stranger, gatehouse.Registration{Email: "bob@example.com", Password: "password1"})
+		refused(t, "a common password, which asks nobody", err, gatehouse.Invalid, "password_common")
+	}
+	for i := range 10 {
+		if i == 2 {
+			list.away = errors.New("away")
+		}
+		_, err = a.Gatehouse.Register(stranger, gatehouse.Registration{Email: "bob@example.com", Password: "staple orbit lunar"})
+	}
+	if !errors.Is(err, gatehouse.Limited) {
+		t.Errorf("the tenth leaked password: %v, want Limited", err)
+	}
+	if list.asked != tries {
+		t.Errorf("the list was asked %d times, want %d", list.asked, tries)
 	}
 }
