@@ -24,7 +24,7 @@ func WithClient(ctx context.Context, c Client) context.Context {
 	if len(c.UserAgent) > most {
 		c.UserAgent = c.UserAgent[:most]
 	}
-	c.UserAgent = printable(c.UserAgent)
+	c.Address, c.UserAgent, c.Ref, c.Actor = printable(c.Address), printable(c.UserAgent), printable(c.Ref), printable(c.Actor)
 	return context.WithValue(ctx, clientKey{}, c)
 }
 

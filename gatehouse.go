@@ -91,6 +91,10 @@ type Config struct {
 	BreachLists []BreachList
 	// EventRetention is for how long events are kept. Default 90 days.
 	EventRetention time.Duration
+	// EventAddresses is how much of the network address of a client is written
+	// into events. Default AddressFull; with less, who attacked from where cannot
+	// be found out afterwards.
+	EventAddresses AddressDetail
 
 	// HashMemory (KiB), HashTime (passes) and HashParallelism are the
 	// parameters of argon2id for new passwords. Default 19456, 2, 1 (OWASP).
@@ -120,10 +124,12 @@ type Gatehouse struct {
 	limiter Limiter
 	noticed chan struct{} // there may be a notice to send
 
-	refreshKeys [][]byte // for the MAC of refresh tokens, the current one first
-	sealKeys    [][]byte // for the signing keys at rest, the current one first
-	deviceKeys  [][]byte // for device tokens, the current one first
-	decoyKey    []byte   // for the kinds of hash of absent users
+	refreshKeys [][]byte   // for the MAC of refresh tokens, the current one first
+	sealKeys    [][]byte   // for the signing keys at rest, the current one first
+	deviceKeys  [][]byte   // for device tokens, the current one first
+	decoyKey    []byte     // for the kinds of hash of absent users
+	auditKeys   []auditKey // for the MACs of events, the current one first
+	settingKeys [][]byte   // for the MACs of secrets in NoteSettings, the current one first
 	keys        atomic.Pointer[keyring]
 	keysRead    atomic.Int64 // when, in Unix milliseconds
 
@@ -131,6 +137,9 @@ type Gatehouse struct {
 	sessions  *cache.Cache[string, read[Session]]
 	users     *cache.Cache[string, read[User]]
 	rotations *cache.Cache[string, rotation]
+
+	chain   *chain // of the events of this process
+	witness witness
 
 	counts counts
 	kinds  atomic.Pointer[population] // of hashes, as last counted
@@ -157,6 +166,12 @@ func New(cfg Config) (*Gatehouse, error) {
 		g.refreshKeys = append(g.refreshKeys, derive(s, "gatehouse/refresh-token/1"))
 		g.sealKeys = append(g.sealKeys, derive(s, "gatehouse/seal/1"))
 		g.deviceKeys = append(g.deviceKeys, derive(s, "gatehouse/device/1"))
+		g.auditKeys = append(g.auditKeys, newAuditKey(s))
+		g.settingKeys = append(g.settingKeys, derive(s, "gatehouse/settings/1"))
+	}
+	var err error
+	if g.chain, err = newChain(cfg.Secret); err != nil {
+		return nil, err
 	}
 	g.decoyKey = derive(cfg.Secret, "gatehouse/decoy/1")
 	if g.limiter = cfg.Limiter; g.limiter == nil {
@@ -170,7 +185,6 @@ func New(cfg Config) (*Gatehouse, error) {
 	if err := g.keepLimits(ctx); err != nil {
 		return nil, err
 	}
-	var err error
 	g.hashes, err = hashing.New(hashing.Config{
 		Params: hashing.Params{
 			Memory: uint32(cfg.HashMemory), Time: uint32(cfg.HashTime), Parallelism: uint8(cfg.HashParallelism),
@@ -212,6 +226,7 @@ func (c *Config) complete() error {
 	c.KeyRotation = cmp.Or(c.KeyRotation, 90*24*time.Hour)
 	c.PasswordMinLength = cmp.Or(c.PasswordMinLength, 8)
 	c.EventRetention = cmp.Or(c.EventRetention, 90*24*time.Hour)
+	c.EventAddresses = cmp.Or(c.EventAddresses, AddressFull)
 	c.HashMemory = cmp.Or(c.HashMemory, 19456)
 	c.HashTime = cmp.Or(c.HashTime, 2)
 	c.HashParallelism = cmp.Or(c.HashParallelism, 1)
@@ -227,6 +242,11 @@ func (c *Config) complete() error {
 		fault(c.HS256Secret.Len() < 32, "the HS256 secret has %d bytes, want at least 32", c.HS256Secret.Len())
 	default:
 		fault(true, "algorithm %q is none of EdDSA, ES256, HS256", c.Algorithm)
+	}
+	switch c.EventAddresses {
+	case AddressFull, AddressNetwork, AddressNone:
+	default:
+		fault(true, "event addresses %q is none of full, network, none", c.EventAddresses)
 	}
 	for _, d := range []struct {
 		name      string
@@ -267,7 +287,8 @@ func derive(s Secret, purpose string) []byte {
 
 // Close ends the work in the background and waits for it. Passwords that are
 // being hashed are finished; afterwards every method that needs one refuses. The
-// store must still be open.
+// chain of events of this process ends with a checkpoint: the store must still be
+// open.
 func (g *Gatehouse) Close() error {
 	if g.closed.Swap(true) {
 		return nil
@@ -276,6 +297,7 @@ func (g *Gatehouse) Close() error {
 	g.done.Wait()
 	g.hashes.Close()
 	g.attempt(context.Background(), "keep limits", 5*time.Second, g.keepLimits)
+	g.closeChain()
 	return nil
 }
 

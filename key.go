@@ -133,16 +133,26 @@ type keyRecord struct {
 // does what is due: a rotation, the removal of keys that are of no more use, a
 // change of algorithm. Of several processes one does it; the others read it.
 func (g *Gatehouse) loadKeys(ctx context.Context) error {
-	return g.changeKeys(ctx, func(r *keyring, t time.Time) error {
-		if g.cfg.Algorithm == HS256 {
+	why := ""
+	err := g.changeKeys(ctx, func(r *keyring, t time.Time) error {
+		why = ""
+		switch current := r.signer; {
+		case g.cfg.Algorithm == HS256:
+			return nil
+		case current == nil: // the first start
+		case current.algorithm != g.cfg.Algorithm:
+			why = "algorithm"
+		case t.Sub(current.signsFrom) >= g.cfg.KeyRotation:
+			why = "age"
+		default:
 			return nil
 		}
-		current := r.signer
-		if current == nil || current.algorithm != g.cfg.Algorithm || t.Sub(current.signsFrom) >= g.cfg.KeyRotation {
-			return r.rotate(t, g.cfg.Algorithm)
-		}
-		return nil
+		return r.rotate(t, g.cfg.Algorithm)
 	})
+	if err != nil || why == "" {
+		return err
+	}
+	return g.record(ctx, Event{Kind: EventKeysRotated, Data: map[string]string{"key": g.keys.Load().signer.id, "why": why}})()
 }
 
 // changeKeys reads the keys, lets change alter them, and saves them if it did.

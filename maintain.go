@@ -17,7 +17,8 @@ const (
 
 // maintain does in the background what is due, until ctx is done: it reads the
 // signing keys and rotates them when their time has come, sweeps expired records,
-// and keeps what is booked on limits. What fails is tried again a minute later.
+// keeps what is booked on limits, and writes checkpoints into the audit log. What
+// fails is tried again a minute later.
 func (g *Gatehouse) maintain(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -29,6 +30,9 @@ func (g *Gatehouse) maintain(ctx context.Context) {
 			g.attempt(ctx, "read signing keys", 30*time.Second, g.loadKeys)
 			g.attempt(ctx, "sweep", 30*time.Second, g.sweep)
 			g.attempt(ctx, "keep limits", 30*time.Second, g.keepLimits)
+			g.attempt(ctx, "checkpoint of events", 30*time.Second, g.checkpoint)
+		case <-g.chain.due:
+			g.attempt(ctx, "checkpoint of events", 30*time.Second, g.checkpoint)
 		}
 	}
 }

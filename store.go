@@ -214,6 +214,13 @@ type Event struct {
 	Ref       string // the request's reference
 	Data      map[string]string
 	ExpiresAt time.Time
+
+	// Chain is the process that wrote the event, Sequence its number there, from
+	// 1, and Proof what ties it to the one before; see [Audit]. They are empty in
+	// events that a version without chains has written.
+	Chain    string
+	Sequence int64
+	Proof    []byte
 }
 
 // EventQuery chooses events. Empty fields choose all.
@@ -221,6 +228,7 @@ type EventQuery struct {
 	UserID string
 	Kind   string
 	Before string // only ids smaller than this one
+	After  string // only ids greater than this one
 	Limit  int    // at least 1
 }
 

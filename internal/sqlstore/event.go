@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -8,7 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-const eventColumns = `id, at, kind, outcome, user_id, actor_id, session_id, address, user_agent, ref, data, expires_at`
+const eventColumns = `id, at, kind, outcome, user_id, actor_id, session_id, address, user_agent, ref, data, expires_at, chain, sequence, proof`
 
 func decodeEvent(r Row) (*gatehouse.Event, error) {
 	v := r.values()
@@ -17,7 +18,7 @@ func decodeEvent(r Row) (*gatehouse.Event, error) {
 		SessionID: v.text(), Address: v.text(), UserAgent: v.text(), Ref: v.text(),
 	}
 	v.json(&e.Data)
-	e.ExpiresAt = v.time()
+	e.ExpiresAt, e.Chain, e.Sequence, e.Proof = v.time(), v.text(), v.int(), v.bytes()
 	if v.err != nil {
 		return nil, fmt.Errorf("decode event: %w", v.err)
 	}
@@ -27,8 +28,11 @@ func decodeEvent(r Row) (*gatehouse.Event, error) {
 // AppendEvent implements [gatehouse.Store].
 func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
 	const insert = `INSERT INTO events (` + eventColumns + `) ` +
-		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`
-	var data any
+		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`
+	var data, proof any
+	if len(e.Proof) > 0 {
+		proof = bytes.Clone(e.Proof)
+	}
 	if len(e.Data) > 0 {
 		j, err := text(e.Data)
 		if err != nil {
@@ -38,7 +42,8 @@ func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
 	}
 	return s.write(ctx, "append event", gatehouse.ErrExists, insert,
 		e.ID, millis(e.At), e.Kind, e.Outcome, e.UserID, e.ActorID,
-		e.SessionID, e.Address, e.UserAgent, e.Ref, data, millis(e.ExpiresAt))
+		e.SessionID, e.Address, e.UserAgent, e.Ref, data, millis(e.ExpiresAt),
+		e.Chain, e.Sequence, proof)
 }
 
 // Events implements [gatehouse.Store]. Each combination of conditions is a text
@@ -47,7 +52,7 @@ func (s *Store) Events(ctx context.Context, q gatehouse.EventQuery) ([]*gatehous
 	var where string
 	var args []any
 	for _, c := range []struct{ condition, value string }{
-		{"user_id = $", q.UserID}, {"kind = $", q.Kind}, {"id < $", q.Before},
+		{"user_id = $", q.UserID}, {"kind = $", q.Kind}, {"id < $", q.Before}, {"id > $", q.After},
 	} {
 		if c.value == "" {
 			continue

@@ -56,6 +56,7 @@ func copyChallenge(c *gatehouse.Challenge) *gatehouse.Challenge {
 func copyEvent(e *gatehouse.Event) *gatehouse.Event {
 	c := *e
 	c.Data = maps.Clone(e.Data)
+	c.Proof = slices.Clone(e.Proof)
 	c.At, c.ExpiresAt = kept(e.At), kept(e.ExpiresAt)
 	return &c
 }

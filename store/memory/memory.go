@@ -280,7 +280,8 @@ func (s *Store) Events(ctx context.Context, q gatehouse.EventQuery) (list []*gat
 			if len(list) < q.Limit &&
 				(q.UserID == "" || e.UserID == q.UserID) &&
 				(q.Kind == "" || e.Kind == q.Kind) &&
-				(q.Before == "" || e.ID < q.Before) {
+				(q.Before == "" || e.ID < q.Before) &&
+				e.ID > q.After {
 				list = append(list, copyEvent(e))
 			}
 		}

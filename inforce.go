@@ -1,0 +1,139 @@
+package gatehouse
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"unicode/utf8"
+)
+
+const inForceSetting = "settings_in_force"
+
+// NoteSettings says which settings a service is about to work with, by name. If
+// they are others than at the last time, an event names those that changed, with
+// the old and the new value where both are short. The secrets of the [Config] are
+// among them: of those the event says only that they changed, and the store holds
+// a MAC of them. Then it writes a checkpoint of what others have left in the audit
+// log, so that it can be called when the service starts, and no sooner.
+//
+// What is noted for the first time is not a change and leaves no event.
+func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string) error {
+	for range maxRaces {
+		s, err := g.store.Setting(ctx, inForceSetting)
+		if errors.Is(err, ErrNotFound) {
+			s, err = &Setting{Name: inForceSetting}, nil
+		}
+		if err != nil {
+			return storeFault("settings in force", err)
+		}
+		var before inForce
+		if s.Version > 0 {
+			if err := json.Unmarshal(s.Value, &before); err != nil {
+				return fmt.Errorf("setting %s is damaged: %w", inForceSetting, err)
+			}
+		}
+		changed := g.changedSettings(before, values)
+		if s.Version > 0 && len(changed) == 0 {
+			return g.checkpoint(ctx)
+		}
+		if s.Version > 0 {
+			// The event goes first: what is not on record does not happen.
+			if err := g.record(ctx, Event{Kind: EventSettingsChanged, Data: changed})(); err != nil {
+				return err
+			}
+		}
+		after := inForce{Values: values, Secrets: map[string]string{}}
+		for name, secret := range g.namedSecrets() {
+			after.Secrets[name] = secretMAC(g.settingKeys[0], name, secret)
+		}
+		if s.Value, err = json.Marshal(after); err != nil {
+			return fmt.Errorf("settings in force: %w", err)
+		}
+		s.UpdatedAt = now()
+		err = g.store.SaveSetting(ctx, s)
+		if errors.Is(err, ErrStale) {
+			continue // another service starts; see what it found
+		}
+		if err != nil {
+			return storeFault("settings in force", err)
+		}
+		return g.checkpoint(ctx)
+	}
+	return storeFault("settings in force", fmt.Errorf("%w: %w after %d tries", ErrUnavailable, ErrStale, maxRaces))
+}
+
+// inForce is what NoteSettings keeps.
+type inForce struct {
+	Values  map[string]string `json:"values"`
+	Secrets map[string]string `json:"secrets"` // a MAC of each
+}
+
+// changedSettings is what an event says of the differences.
+func (g *Gatehouse) changedSettings(before inForce, values map[string]string) map[string]string {
+	changed := map[string]string{}
+	for name := range maps.Keys(values) {
+		if old, now := before.Values[name], values[name]; old != now {
+			changed[name] = difference(old, now)
+		}
+	}
+	for name, old := range before.Values {
+		if _, there := values[name]; !there && old != "" {
+			changed[name] = difference(old, "")
+		}
+	}
+	for name, secret := range g.namedSecrets() {
+		same := false
+		for _, key := range g.settingKeys { // the master secret itself may be new
+			same = same || hmac.Equal([]byte(before.Secrets[name]), []byte(secretMAC(key, name, secret)))
+		}
+		if !same && (before.Secrets[name] != "" || secret.Len() > 0) {
+			changed[name] = "changed"
+		}
+	}
+	return changed
+}
+
+func difference(old, now string) string {
+	const short = 100 // bytes
+	if len(old) > short || len(now) > short || !utf8.ValidString(old+now) {
+		return "changed"
+	}
+	if old == "" {
+		old = "(none)"
+	}
+	if now == "" {
+		now = "(none)"
+	}
+	return strings.ToValidUTF8(old+" → "+now, "")
+}
+
+// namedSecrets are the secrets of the configuration, by the names of settings.
+func (g *Gatehouse) namedSecrets() map[string]Secret {
+	named := map[string]Secret{"secret": g.cfg.Secret, "hs256_secret": g.cfg.HS256Secret}
+	for i, s := range g.cfg.PreviousSecrets {
+		name := "previous_secret"
+		if i > 0 {
+			name = fmt.Sprintf("previous_secret_%d", i+1)
+		}
+		named[name] = s
+	}
+	return named
+}
+
+// secretMAC tells whether a secret has changed, and nothing else of it. It is
+// empty for none.
+func secretMAC(key []byte, name string, s Secret) string {
+	if s.Len() == 0 {
+		return ""
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(name + "\x00"))
+	h.Write(s.Reveal())
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
