@@ -160,6 +160,7 @@ type chain struct {
 	// ones after it whose fate is known, and flying is how many are left.
 	settled       int64
 	written, lost spans
+	declaring     spans // what was lost, and a checkpoint that is being written says so
 	flying        int
 	landed        chan struct{} // closed when nothing flies any more; nil: nobody waits
 }
@@ -184,7 +185,13 @@ func (c *chain) link(e *Event) error {
 		return fmt.Errorf("event id: %w", err)
 	}
 	e.ID, e.Chain, e.Sequence = id.String(), c.id, c.sequence+1
-	p := proof{key: c.key.id, settled: c.settled, previousExpires: c.expires, previous: c.mac}
+	settled := c.settled
+	if e.Kind == EventCheckpoint {
+		// Where it can be read that this much is in the store, there it can also
+		// be read what was lost.
+		settled = c.decided()
+	}
+	p := proof{key: c.key.id, settled: settled, previousExpires: c.expires, previous: c.mac}
 	p.mac = linkMAC(c.hmac, &p, e)
 	e.Proof = p.bytes()
 
@@ -197,7 +204,7 @@ func (c *chain) link(e *Event) error {
 		}
 		return nil
 	}
-	if c.fresh++; c.fresh >= checkpointEvery {
+	if c.fresh++; c.fresh%checkpointEvery == 0 {
 		select {
 		case c.due <- struct{}{}:
 		default:
@@ -235,22 +242,35 @@ func (c *chain) declare(most int) spans {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := min(most, len(c.lost))
-	declared := slices.Clone(c.lost[:n])
+	c.declaring = slices.Clone(c.lost[:n])
 	c.lost = slices.Clone(c.lost[n:])
-	return declared
+	return c.declaring
+}
+
+// decided is how far the chain is settled with what is being declared.
+func (c *chain) decided() int64 {
+	known := slices.Clone(c.written)
+	for _, s := range c.declaring {
+		known.add(s.from, s.to)
+	}
+	if len(known) > 0 && known[0].from <= c.settled+1 {
+		return max(c.settled, known[0].to)
+	}
+	return c.settled
 }
 
 // declared notes whether the checkpoint that said so is in the store.
-func (c *chain) declared(list spans, written bool) {
+func (c *chain) declared(written bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range list {
+	for _, s := range c.declaring {
 		if written {
 			c.written.add(s.from, s.to)
 		} else {
 			c.lost.add(s.from, s.to)
 		}
 	}
+	c.declaring = nil
 	c.advance()
 }
 
@@ -275,6 +295,13 @@ func (c *chain) news() (fresh int, lost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fresh, len(c.lost) > 0
+}
+
+// begun reports whether the chain has events.
+func (c *chain) begun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sequence > 0
 }
 
 // open reports whether the chain has events, and the last is no closing

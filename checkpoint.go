@@ -83,8 +83,14 @@ type sighting struct {
 }
 
 // checkpoint looks what others have added, and writes a checkpoint if there is
-// anything to say that none has said yet.
-func (g *Gatehouse) checkpoint(ctx context.Context) error { return g.writeCheckpoint(ctx, false) }
+// anything to say that none has said yet. A process that has recorded nothing
+// leaves no traces by looking on.
+func (g *Gatehouse) checkpoint(ctx context.Context) error {
+	if !g.chain.begun() {
+		return nil
+	}
+	return g.writeCheckpoint(ctx, false)
+}
 
 func (g *Gatehouse) writeCheckpoint(ctx context.Context, closing bool) error {
 	w := &g.witness
@@ -110,12 +116,11 @@ func (g *Gatehouse) writeCheckpoint(ctx context.Context, closing bool) error {
 		}
 		data[dataHeads] = strings.Join(words, " ")
 	}
-	declared := g.chain.declare(mostLost)
-	if len(declared) > 0 {
-		data[dataLost] = declared.String()
+	if lost := g.chain.declare(mostLost); len(lost) > 0 {
+		data[dataLost] = lost.String()
 	}
 	err = g.record(ctx, Event{Kind: EventCheckpoint, Data: data})()
-	g.chain.declared(declared, err == nil)
+	g.chain.declared(err == nil)
 	if err != nil {
 		return err
 	}

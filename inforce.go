@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -40,7 +38,7 @@ func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string) 
 		}
 		changed := g.changedSettings(before, values)
 		if s.Version > 0 && len(changed) == 0 {
-			return g.checkpoint(ctx)
+			return g.writeCheckpoint(ctx, false)
 		}
 		if s.Version > 0 {
 			// The event goes first: what is not on record does not happen.
@@ -63,7 +61,7 @@ func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string) 
 		if err != nil {
 			return storeFault("settings in force", err)
 		}
-		return g.checkpoint(ctx)
+		return g.writeCheckpoint(ctx, false)
 	}
 	return storeFault("settings in force", fmt.Errorf("%w: %w after %d tries", ErrUnavailable, ErrStale, maxRaces))
 }
@@ -77,8 +75,8 @@ type inForce struct {
 // changedSettings is what an event says of the differences.
 func (g *Gatehouse) changedSettings(before inForce, values map[string]string) map[string]string {
 	changed := map[string]string{}
-	for name := range maps.Keys(values) {
-		if old, now := before.Values[name], values[name]; old != now {
+	for name, now := range values {
+		if old := before.Values[name]; old != now {
 			changed[name] = difference(old, now)
 		}
 	}
@@ -87,7 +85,13 @@ func (g *Gatehouse) changedSettings(before inForce, values map[string]string) ma
 			changed[name] = difference(old, "")
 		}
 	}
-	for name, secret := range g.namedSecrets() {
+	named := g.namedSecrets()
+	for name := range before.Secrets {
+		if _, there := named[name]; !there {
+			changed[name] = "changed"
+		}
+	}
+	for name, secret := range named {
 		same := false
 		for _, key := range g.settingKeys { // the master secret itself may be new
 			same = same || hmac.Equal([]byte(before.Secrets[name]), []byte(secretMAC(key, name, secret)))
@@ -110,7 +114,7 @@ func difference(old, now string) string {
 	if now == "" {
 		now = "(none)"
 	}
-	return strings.ToValidUTF8(old+" → "+now, "")
+	return old + " → " + now
 }
 
 // namedSecrets are the secrets of the configuration, by the names of settings.

@@ -33,6 +33,7 @@ type commands struct {
 	User        userGroup   `cmd:"" help:"Administer users."`
 	Keys        keysGroup   `cmd:"" help:"Administer the keys that sign access tokens."`
 	Breach      breachGroup `cmd:"" help:"Make and ask files of leaked passwords."`
+	Events      eventsGroup `cmd:"" help:"Read and verify the audit log."`
 	Why         why         `cmd:"" help:"Show why a request was refused."`
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
 	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`

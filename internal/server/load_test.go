@@ -424,18 +424,18 @@ func TestDurationsAndSizes(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "30s": 30 * time.Second, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute,
 	} {
-		got, err := parseDuration(text)
+		got, err := ParseDuration(text)
 		if err != nil || got != want {
-			t.Errorf("parseDuration(%q) = %v, %v", text, got, err)
+			t.Errorf("ParseDuration(%q) = %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "d", "7", "-1s", "1.5d", "7d7d", "1d-1h", "99999999d", "292471208677536h"} {
-		if d, err := parseDuration(text); err == nil {
-			t.Errorf("parseDuration(%q) = %v, want an error", text, d)
+		if d, err := ParseDuration(text); err == nil {
+			t.Errorf("ParseDuration(%q) = %v, want an error", text, d)
 		}
 	}
 	for _, d := range []time.Duration{0, time.Millisecond, 15 * time.Minute, 90 * time.Minute, time.Hour, 36 * time.Hour, 7 * 24 * time.Hour} {
-		if got, err := parseDuration(formatDuration(d)); err != nil || got != d {
+		if got, err := ParseDuration(formatDuration(d)); err != nil || got != d {
 			t.Errorf("%v is written %q and read as %v, %v", d, formatDuration(d), got, err)
 		}
 	}

@@ -142,6 +142,30 @@ func masterSecret(s *Settings) (gatehouse.Secret, error) {
 	return secret, nil
 }
 
+// MasterSecrets are the master secrets that are known, the current one first,
+// and the extra ones in files of these names. None is made.
+func (s *Settings) MasterSecrets(files ...string) ([]gatehouse.Secret, error) {
+	var list []gatehouse.Secret
+	if !s.LacksSecret() {
+		current, err := masterSecret(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, current)
+	}
+	if s.PreviousSecret.Len() > 0 {
+		list = append(list, s.PreviousSecret)
+	}
+	for _, name := range files {
+		secret, err := readSecretFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("master secret: %s %w", name, err)
+		}
+		list = append(list, secret)
+	}
+	return list, nil
+}
+
 func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slog.Logger) gatehouse.Config {
 	c := gatehouse.Config{
 		Store: store, Secret: secret, Logger: log,
@@ -153,8 +177,9 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		RecentAuthentication: s.RecentAuthentication, SessionsPerUser: s.SessionsPerUser,
 		KeyRotation: s.KeyRotation, PasswordMinLength: s.PasswordMinLength, EventRetention: s.EventRetention,
 		HashMemory: int(s.HashMemory / 1024), HashTime: s.HashTime, HashParallelism: s.HashParallelism,
-		Limits:      s.limits(),
-		HashWorkers: s.HashWorkers, HashQueue: s.HashQueue,
+		Limits:         s.limits(),
+		EventAddresses: gatehouse.AddressDetail(s.EventAddresses),
+		HashWorkers:    s.HashWorkers, HashQueue: s.HashQueue,
 		HashMemoryBudget: int(s.hashBudget(machineMemory(os.DirFS("/"))) / 1024),
 		ContextWords:     s.contextWords(),
 	}

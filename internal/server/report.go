@@ -48,6 +48,21 @@ func (l *Loaded) Report() []Entry {
 	return list
 }
 
+// inForce is every setting in force but the secrets, for the audit log.
+func (l *Loaded) inForce() map[string]string {
+	secrets := map[string]bool{}
+	for _, s := range table {
+		secrets[s.key()] = s.secret()
+	}
+	values := map[string]string{}
+	for _, e := range l.Report() {
+		if !secrets[e.Name] {
+			values[e.Name] = e.Value
+		}
+	}
+	return values
+}
+
 func (l *Loaded) whyMode() string {
 	if !l.Settings.Production() {
 		return "on loopback without a public URL"

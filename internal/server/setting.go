@@ -49,7 +49,7 @@ var errLimit = errors.New("must be a limit such as 20 then every 10h")
 func parseLimit(text string) (Limit, error) {
 	burst, every, ok := strings.Cut(strings.ToLower(text), limitThen)
 	n, err := strconv.Atoi(burst)
-	d, derr := parseDuration(strings.TrimSpace(every))
+	d, derr := ParseDuration(strings.TrimSpace(every))
 	if !ok || err != nil || derr != nil {
 		return Limit{}, errLimit
 	}
@@ -181,7 +181,7 @@ func (s setting) value(text string) (any, error) {
 	case reflect.TypeFor[gatehouse.Secret]():
 		return gatehouse.NewSecret([]byte(text)), nil
 	case reflect.TypeFor[time.Duration]():
-		return parseDuration(text)
+		return ParseDuration(text)
 	case reflect.TypeFor[Size]():
 		return parseSize(text)
 	case reflect.TypeFor[Limit]():
@@ -246,8 +246,9 @@ func parseBool(text string) (bool, error) {
 
 var errDuration = errors.New("must be a duration such as 30s, 15m, 12h or 7d")
 
-// parseDuration is time.ParseDuration with days of 24 hours before the rest.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration is time.ParseDuration with days of 24 hours before the rest, and
+// without what is negative.
+func ParseDuration(text string) (time.Duration, error) {
 	var days time.Duration
 	if head, rest, ok := strings.Cut(text, "d"); ok {
 		n, err := strconv.ParseUint(head, 10, 32)
@@ -266,7 +267,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return days + d, nil
 }
 
-// formatDuration is the shortest way to write d that parseDuration reads.
+// formatDuration is the shortest way to write d that ParseDuration reads.
 func formatDuration(d time.Duration) string {
 	days, rest := d/(24*time.Hour), d%(24*time.Hour)
 	if days > 0 && rest == 0 {

@@ -128,3 +128,22 @@ func BenchmarkCreateSession(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAppendEvent is an event of a login, with its place in a chain.
+func BenchmarkAppendEvent(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			s := benchStore(b, 0)
+			cpu := cpuTime(b)
+			parallel(b, callers, b.N, func(i int) error {
+				return s.AppendEvent(b.Context(), &gatehouse.Event{
+					ID: benchID(i), At: epoch, Kind: "login", Outcome: "ok", UserID: benchID(i * 7919 % 1000), SessionID: benchID(i),
+					Address: "192.0.2.7", Ref: "0123456789abcdef", Data: map[string]string{"method": "pwd"}, ExpiresAt: epoch.AddDate(0, 0, 90),
+					UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+					Chain:     benchID(0), Sequence: int64(i), Proof: make([]byte, 85),
+				})
+			})
+			b.ReportMetric(float64((cpuTime(b)-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

@@ -118,6 +118,7 @@ func event(n int) *gatehouse.Event {
 		ID: uid(n), At: at(n), Kind: "login", Outcome: "ok", UserID: uid(99), ActorID: "operator",
 		SessionID: uid(98), Address: "2001:db8::1", UserAgent: "curl/8", Ref: "r1",
 		Data: map[string]string{"method": "pwd", "note": ""}, ExpiresAt: at(100),
+		Chain: uid(97), Sequence: int64(n), Proof: []byte{1, 0, 255, byte(n)},
 	}
 }
 

@@ -27,7 +27,7 @@ var values = []testCase{
 		scribbleUser(u)
 		x.Methods[0], x.Extra[2] = "scribbled", '!'
 		c.Data[2], p.Value[0], k.Data[2] = '!', '!', '!'
-		e.Data["method"] = "scribbled"
+		e.Data["method"], e.Proof[0] = "scribbled", '!'
 		expectOriginals(t, s)
 	}},
 	{"copies on the way in when it saves", func(t *testing.T, s gatehouse.Store) {
@@ -66,7 +66,8 @@ var values = []testCase{
 				x.Methods[0], x.Extra[2] = "scribbled", '!'
 			}
 			must(s.Challenge(ctx, uid(1)))(t, "Challenge").Data[2] = '!'
-			must(s.Events(ctx, gatehouse.EventQuery{Limit: 1}))(t, "Events")[0].Data["method"] = "scribbled"
+			e := must(s.Events(ctx, gatehouse.EventQuery{Limit: 1}))(t, "Events")[0]
+			e.Data["method"], e.Proof[0] = "scribbled", '!'
 			must(s.Setting(ctx, "keys"))(t, "Setting").Value[0] = '!'
 		}
 		expectOriginals(t, s)
@@ -87,7 +88,7 @@ var values = []testCase{
 		ok(t, "save user", s.SaveUser(ctx, empty))
 		ok(t, "create session", s.CreateSession(ctx, &gatehouse.Session{ID: uid(1), Methods: []string{}, Extra: []byte{}}))
 		equal(t, "session", must(s.Session(ctx, uid(1)))(t, "Session"), &gatehouse.Session{ID: uid(1), Version: 1})
-		ok(t, "append event", s.AppendEvent(ctx, &gatehouse.Event{ID: uid(1), Data: map[string]string{}}))
+		ok(t, "append event", s.AppendEvent(ctx, &gatehouse.Event{ID: uid(1), Data: map[string]string{}, Proof: []byte{}}))
 		equal(t, "events", must(s.Events(ctx, gatehouse.EventQuery{Limit: 1}))(t, "Events"), []*gatehouse.Event{{ID: uid(1)}})
 		ok(t, "save setting", s.SaveSetting(ctx, &gatehouse.Setting{Name: "x", Value: []byte{}}))
 		equal(t, "setting", must(s.Setting(ctx, "x"))(t, "Setting"), &gatehouse.Setting{Name: "x", Version: 1})
@@ -151,7 +152,7 @@ var values = []testCase{
 			ok(t, "create challenge", s.CreateChallenge(ctx, &gatehouse.Challenge{ID: text, Kind: text, UserID: text}))
 			e := &gatehouse.Event{
 				ID: text, Kind: text, Outcome: text, UserID: text, ActorID: text, SessionID: text, Address: text,
-				UserAgent: text, Ref: text, Data: map[string]string{text: text},
+				UserAgent: text, Ref: text, Data: map[string]string{text: text}, Chain: text, Proof: []byte(text),
 			}
 			ok(t, "append event", s.AppendEvent(ctx, e))
 			ok(t, "save setting", s.SaveSetting(ctx, &gatehouse.Setting{Name: text, Value: []byte(text)}))
