@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"modernc.org/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +39,7 @@ func TestMain(m *testing.M) {
 //	mode PERM PATH            checks the mode of a file
 //	append FILE               adds a byte to a file
 //	keep NAME PATTERN FILE    sets a variable to what the pattern finds
+//	sql STATEMENT             changes the database behind its back
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -50,7 +53,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"gh": gh, "start": startService, "request": request, "halt": halt, "mode": mode, "append": appendByte, "keep": keep,
+			"gh": gh, "start": startService, "request": request, "halt": halt, "mode": mode, "append": appendByte, "keep": keep, "sql": sql,
 		},
 	})
 }
@@ -220,4 +223,15 @@ func keep(ts *testscript.TestScript, _ bool, args []string) {
 
 func appendByte(ts *testscript.TestScript, _ bool, args []string) {
 	write(ts, args[0], append([]byte(ts.ReadFile(args[0])), 0))
+}
+
+func sql(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := new(sqlite.Driver).Open(ts.MkAbs("gatehouse-data/gatehouse.db"))
+	ts.Check(err)
+	defer d.Close()
+	result, err := d.(driver.ExecerContext).ExecContext(context.Background(), args[0], nil)
+	ts.Check(err)
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		ts.Fatalf("%s: %d rows, %v", args[0], n, err)
+	}
 }

@@ -97,8 +97,8 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 		"database": "sqlite:x.db", "secret": strong, "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
-		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "rotation-grace": "59s",
 		"breach-file": "b", "breach-range-url": "https://r.example/range", "breach-range-away": "accept",
+		"log-level": "debug", "log-format": "json", "key-rotation": "9d", "event-retention": "9d", "event-addresses": "network", "rotation-grace": "59s",
 		"header-timeout": "29s", "read-timeout": "59s", "shutdown-delay": "59s", "shutdown-timeout": "59s",
 		"limits": "forced-off", "metrics-listen": "127.0.0.1:9", "refusals": "1MiB",
 	}
