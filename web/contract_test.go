@@ -514,6 +514,7 @@ func TestStoreDown(t *testing.T) {
 		{"POST", "/api/auth/password", `{"current_password":"` + password + `","new_password":"another horse battery"}`},
 		{"GET", "/api/auth/sessions", ""},
 		{"DELETE", "/api/auth/sessions", ""},
+		{"GET", "/api/auth/activity", ""},
 		{"GET", "/app", ""},
 	} {
 		for _, which := range []string{"both", "access_token", "refresh_token"} {

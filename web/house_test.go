@@ -310,3 +310,10 @@ func (l *logBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+func (s *faultyStore) Events(ctx context.Context, q gatehouse.EventQuery) ([]*gatehouse.Event, error) {
+	if err := s.fault(); err != nil {
+		return nil, err
+	}
+	return s.Store.Events(ctx, q)
+}

@@ -19,6 +19,8 @@ func TestMethods(t *testing.T) {
 		{"/api/auth/me", "GET, HEAD, OPTIONS, PATCH"},
 		{"/api/auth/sessions", "DELETE, GET, HEAD, OPTIONS"},
 		{"/api/auth/sessions/x", "DELETE, OPTIONS"},
+		{"/api/auth/activity", "GET, HEAD, OPTIONS"},
+		{"/account/activity", "GET, HEAD, OPTIONS"},
 		{"/api/auth/openapi.json", "GET, HEAD, OPTIONS"},
 		{"/.well-known/jwks.json", "GET, HEAD, OPTIONS"},
 		{"/login", "GET, HEAD, OPTIONS, POST"},
@@ -75,9 +77,9 @@ func TestSafeMethodsChangeNothing(t *testing.T) {
 	cookies := h.member()
 	before := *h.sessions()[0]
 	for _, path := range []string{
-		"/", "/login", "/register", "/logout", "/dashboard", "/account", "/account/password", "/account/sessions", "/reauthenticate",
+		"/", "/login", "/register", "/logout", "/dashboard", "/account", "/account/password", "/account/sessions", "/account/activity", "/reauthenticate",
 		"/account/sessions/terminate?id=" + before.ID, "/account/sessions/terminate-others",
-		"/api/auth/me", "/api/auth/refresh", "/api/auth/logout", "/api/auth/sessions", "/api/auth/sessions/" + before.ID, "/api/auth/password",
+		"/api/auth/me", "/api/auth/refresh", "/api/auth/logout", "/api/auth/sessions", "/api/auth/activity", "/api/auth/sessions/" + before.ID, "/api/auth/password",
 		"/api/auth/register?email=bob@example.com&password=" + "12345678", "/api/auth/login?email=ann@example.com&password=x",
 	} {
 		for _, method := range []string{"GET", "HEAD", "OPTIONS"} {

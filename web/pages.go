@@ -56,6 +56,11 @@ func (s *Web) newPage(r *http.Request) *ui.Page {
 // fill adds what the page of this name shows beside the rest.
 func (s *Web) fill(r *http.Request, name string, p *ui.Page) error {
 	l := LoginFrom(r.Context())
+	if l != nil && name == "activity" {
+		list, err := s.auth.Activity(r.Context(), l.User.ID, recent)
+		p.Activity = activityOf(l, list)
+		return err
+	}
 	if l == nil || name != "sessions" && name != "dashboard" {
 		return nil
 	}

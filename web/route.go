@@ -40,6 +40,7 @@ func (s *Web) operations() []route {
 		{"GET", p + "/sessions", users, "", s.listSessions},
 		{"DELETE", p + "/sessions", users, "", s.terminateOtherSessions},
 		{"DELETE", p + "/sessions/{id}", users, "", s.terminateSession},
+		{"GET", p + "/activity", users, "", s.listActivity},
 		{"GET", p + "/openapi.json", anybody, "", s.openAPI},
 		{"GET", "/.well-known/jwks.json", anybody, "", s.jwks},
 		{"GET", "/.well-known/change-password", anybody, "", s.wellKnownChangePassword},
@@ -63,6 +64,7 @@ func (s *Web) pages() []route {
 		{"GET", "/account/sessions", users, "", s.page("sessions")},
 		{"POST", "/account/sessions/terminate", users, "sessions", s.terminateSession},
 		{"POST", "/account/sessions/terminate-others", users, "sessions", s.terminateOtherSessions},
+		{"GET", "/account/activity", users, "", s.page("activity")},
 		{"GET", "/reauthenticate", users, "", s.page("reauthenticate")},
 		{"POST", "/reauthenticate", users, "reauthenticate", s.reauthenticate},
 	}

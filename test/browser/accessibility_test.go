@@ -72,6 +72,8 @@ func TestAccessibility(t *testing.T) {
 	look("sessions-two")
 	b.press(".session form button")
 	look("sessions-terminated")
+	b.visit("/account/activity")
+	look("activity")
 	b.visit("/account/password")
 	look("password")
 	b.fill("current_password", "not this one")

@@ -31,6 +31,8 @@ type Page struct {
 	PasswordMin int
 	// Sessions are those of the user, in the order in which to show them.
 	Sessions []Session
+	// Activity is what happened to the user, in the order in which to show it.
+	Activity []Activity
 	// Status is the HTTP status of the answer, for the page "error".
 	Status int
 	// Cancel is the local path of the way out of the page "reauthenticate".
@@ -64,4 +66,19 @@ type Session struct {
 	LastSeen  time.Time
 	CreatedAt time.Time
 	Current   bool // the one that asks
+}
+
+// Activity is something that happened to the user. Its words are those of the
+// catalogue under activity.KIND.DETAIL, else for what was refused those under
+// activity.KIND.refused, else those under activity.KIND, else Kind itself; {0} in
+// them is Detail.
+type Activity struct {
+	Kind       string
+	Detail     string // the code of the refusal, why a session ended, the role
+	At         time.Time
+	Refused    bool
+	ByOperator bool
+	Device     string // in words, see [DeviceName]
+	Address    string
+	Current    bool // of the session that asks
 }

@@ -26,8 +26,16 @@ var forms = map[string]map[string][]string{
 	"profile":        {"/account/profile": {"name"}},
 	"password":       {"/account/password": {"current_password", "new_password"}},
 	"sessions":       {"/account/sessions/terminate": {"id"}, "/account/sessions/terminate-others": nil},
+	"activity":       {},
 	"reauthenticate": {"/reauthenticate": {"password", "next"}},
 	"error":          {},
+}
+
+// Every kind of activity that has words of its own, and the details that have.
+var activities = []string{
+	"register", "login", "login.refused", "login.invalid_credentials", "login.unavailable", "logout", "reauthenticate", "reauthenticate.refused",
+	"refresh_reused", "session_terminated", "session_terminated.replaced", "session_terminated.too_many", "sessions_terminated",
+	"password_changed", "password_changed.refused", "name_changed", "user_disabled", "user_enabled", "role_granted", "role_revoked",
 }
 
 var notices = []string{"registered", "logged_out", "password_changed", "name_changed", "session_terminated", "sessions_terminated"}
@@ -47,6 +55,13 @@ func full() ui.Page {
 		Path: "/here", Home: "/dashboard", Next: "/reports?year=2026&page=2", PasswordMin: 8, Cancel: "/account", Now: now,
 		User:   &ui.User{Name: "Ann Example", Email: "ann@example.com", Roles: []string{"admin", "editor"}},
 		Values: map[string]string{"name": "Ann typed", "email": "ann@typed.example", "password": "hunter22", "current_password": "hunter22", "new_password": "hunter22"},
+		Activity: []ui.Activity{
+			{Kind: "login", At: now, Device: "Firefox on Linux", Address: "192.0.2.1", Current: true},
+			{Kind: "login", Detail: "invalid_credentials", Refused: true, At: now.Add(-time.Hour), Device: "curl", Address: "198.51.100.9"},
+			{Kind: "role_granted", Detail: "editor", At: now.Add(-25 * time.Hour), ByOperator: true, Device: "hidden", Address: "203.0.113.1"},
+			{Kind: "password_changed", Detail: "never_heard_of", Refused: true, At: now.AddDate(0, 0, -3)},
+			{Kind: "unheard_of", At: now.AddDate(0, -2, 0)},
+		},
 		Sessions: []ui.Session{
 			{ID: "0198-a", Device: "Firefox on Linux", Address: "192.0.2.1", LastSeen: now, CreatedAt: now.Add(-26 * time.Hour), Current: true},
 			{ID: "0198-b", Device: "Safari on iPhone", Address: "2001:db8::1", LastSeen: now.Add(-2 * time.Hour), CreatedAt: now.AddDate(0, 0, -9)},
@@ -64,7 +79,7 @@ func states() map[string]state {
 			all[page+" "+what] = state{page, p}
 		}
 		add("full", func(*ui.Page) {})
-		add("anonymous", func(p *ui.Page) { p.User, p.Sessions, p.Values, p.Next, p.Cancel = nil, nil, nil, "", "" })
+		add("anonymous", func(p *ui.Page) { p.User, p.Sessions, p.Activity, p.Values, p.Next, p.Cancel = nil, nil, nil, nil, "", "" })
 		add("bare", func(p *ui.Page) { *p = ui.Page{} })
 		add("without a now", func(p *ui.Page) { p.Now = time.Time{} })
 		add("one session", func(p *ui.Page) { p.Sessions = p.Sessions[:1] })
@@ -345,6 +360,12 @@ func TestWhatPagesSay(t *testing.T) {
 			"Firefox on Linux This device", "2001:db8::1", "2 hours ago (23 November 2026, 07:14 UTC)",
 			"Terminate the session of Safari on iPhone at 2001:db8::1", "Terminate all other sessions",
 		}, []string{"Terminate the session of Firefox on Linux"}},
+		{"activity", &everything, []string{
+			"Logged in This session", "just now (23 November 2026, 09:14 UTC)", "Firefox on Linux", "192.0.2.1",
+			"Somebody tried to log in and was not let in Refused", "1 hour ago",
+			"The role editor was given", "By an administrator", "Somebody tried to change the password Refused", "unheard_of",
+		}, []string{"hidden", "203.0.113.1", "There is nothing to show"}},
+		{"activity", &ui.Page{}, []string{"There is nothing to show yet."}, nil},
 		{"error", &lost, []string{"404", "This page does not exist", "REF123"}, nil},
 		{"error", &ui.Page{Status: 418}, []string{"418", "This did not work"}, []string{"reference"}},
 		{"login", &fault, []string{"There is a lot to do right now.", "Reference: REF123"}, nil},
@@ -383,6 +404,7 @@ func TestWhereOneIs(t *testing.T) {
 	for page, want := range map[string][]string{
 		"login": {"/login"}, "register": {"/register"}, "dashboard": {"/dashboard"},
 		"profile": {"/account", "/account"}, "password": {"/account/password"}, "sessions": {"/account/sessions"},
+		"activity": {"/account/activity"},
 	} {
 		p := full()
 		p.Path = map[bool]string{true: "/dashboard"}[page == "dashboard"]
@@ -473,6 +495,7 @@ func TestEveryMessageIsUsed(t *testing.T) {
 	families := map[string][]string{
 		"error": codes, "notice": notices, "errorpage": {"403", "404", "405", "429", "500", "503", "other"},
 		"time": {"absolute", "now", "minute.one", "minute.other", "hour.one", "hour.other", "day.one", "day.other"},
+		"activity": activities,
 	}
 	for i := range 12 {
 		families["time"] = append(families["time"], fmt.Sprint("month.", i+1))

@@ -53,6 +53,20 @@ func (v *view) Headline() string {
 	return v.ui.Message("errorpage.other")
 }
 
+// What is an activity in words.
+func (v *view) What(a Activity) string {
+	ids := []string{"activity." + a.Kind + "." + a.Detail}
+	if a.Refused {
+		ids = append(ids, "activity."+a.Kind+".refused")
+	}
+	for _, id := range append(ids, "activity."+a.Kind) {
+		if text, ok := v.ui.messages.text(id, a.Detail); ok {
+			return text
+		}
+	}
+	return a.Kind
+}
+
 // Current is the session that asks, or nil if it is not among Sessions.
 func (v *view) Current() *Session {
 	if i := slices.IndexFunc(v.Sessions, func(s Session) bool { return s.Current }); i >= 0 {
