@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -129,20 +128,22 @@ func (g *Gatehouse) writeCheckpoint(ctx context.Context, closing bool) error {
 }
 
 // closeChain waits until nothing is being written, and ends the chain with a
-// checkpoint. A chain without an event needs none.
+// checkpoint. A chain without an event needs none. If it cannot be written that is
+// logged, and the chain stays open.
 func (g *Gatehouse) closeChain() {
 	if !g.chain.open() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	select {
-	case <-g.chain.wait():
-	case <-ctx.Done():
-	}
-	if err := g.writeCheckpoint(ctx, true); err != nil {
-		g.log.LogAttrs(ctx, slog.LevelWarn, "the audit log of this process has no closing checkpoint", slog.Any("error", err))
-	}
+	g.attempt(ctx, "closing checkpoint of events", func(ctx context.Context) error {
+		select {
+		case <-g.chain.wait():
+		case <-ctx.Done(): // what is still being written stays unsettled
+			return ctx.Err()
+		}
+		return g.writeCheckpoint(ctx, true)
+	})
 }
 
 // look reads what others have added to the store lately, and reports whether

@@ -64,7 +64,7 @@ func (g *Gatehouse) attempt(ctx context.Context, what string, within time.Durati
 		}
 	}()
 	if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		g.log.LogAttrs(ctx, slog.LevelWarn, "background work failed; it will be tried again",
+		g.log.LogAttrs(ctx, slog.LevelWarn, "background work failed",
 			slog.String("doing", what), slog.Any("error", err))
 	}
 }
