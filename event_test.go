@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -297,4 +299,25 @@ func TestSweepAfterACrash(t *testing.T) {
 			t.Error("not swept after the lease had run out")
 		}
 	})
+}
+
+// Every kind of event is on the page that is about them.
+func TestEveryKindIsDocumented(t *testing.T) {
+	source, err := os.ReadFile("event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := regexp.MustCompile(`\n\tEvent\w+ += "([a-z_]+)"`).FindAllSubmatch(source, -1)
+	if len(kinds) < 19 {
+		t.Fatalf("only %d kinds were found", len(kinds))
+	}
+	for _, k := range kinds {
+		if !bytes.Contains(page, []byte("`"+string(k[1])+"`")) {
+			t.Errorf("docs/events.md says nothing of %s", k[1])
+		}
+	}
 }
