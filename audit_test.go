@@ -392,8 +392,15 @@ func TestAuditWithRetention(t *testing.T) {
 		if err := ended.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for range 40 {
+		for i := range 40 {
 			a.Login(ann)
+			if i == 12 { // what this one says of the chain that has ended outlives that
+				late := gatehousetest.New(t, cfg)
+				late.Login(ann)
+				if err := late.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			time.Sleep(time.Hour)
 			sound(t, "while time goes by", audit(logOf(t, store)))
 		}
@@ -414,6 +421,14 @@ func TestAuditWithRetention(t *testing.T) {
 		oldest := len(list) - 1
 		if list[oldest].ExpiresAt.Before(time.Now().Add(10 * time.Minute)) {
 			oldest--
+		}
+		// The clock of whoever has swept may be a little ahead.
+		expired := gatehouse.NewAudit(auditSecret)
+		for _, e := range list[:oldest] {
+			expired.Add(e)
+		}
+		if r := expired.Report(list[oldest].ExpiresAt.Add(-time.Minute)); len(r.Problems) != 0 {
+			t.Errorf("without an event that expires in a minute: %v", r.Problems)
 		}
 		if got := found(audit(list[:oldest-1])); len(got["missing"]) != 1 {
 			t.Errorf("without the oldest events, before their time: %v, want them as missing", got)
@@ -479,6 +494,105 @@ func TestCheckpoints(t *testing.T) {
 			if e.Kind == gatehouse.EventCheckpoint && !e.ExpiresAt.Equal(e.At.Add(90*24*time.Hour)) {
 				t.Errorf("a checkpoint is kept until %v", e.ExpiresAt)
 			}
+		}
+	})
+}
+
+// The end waits for what is being written, and knows what became of it; but not
+// for ever.
+func TestCloseWaitsForEvents(t *testing.T) {
+	for lasts, closed := range map[time.Duration]bool{5 * time.Second: true, time.Minute: false} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &faulty{Store: memory.New()}
+			a := on(t, store)
+			a.Register(ann)
+			store.set(func(e *gatehouse.Event) error {
+				if e.Kind == gatehouse.EventCheckpoint {
+					return nil
+				}
+				time.Sleep(lasts)
+				return gatehouse.ErrUnavailable
+			})
+			go func() { _ = a.NoteExport(context.Background()) }()
+			synctest.Wait()
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r := audit(logOf(t, store))
+			sound(t, "after the end", r)
+			if c := r.Chains[0]; c.Closed != closed || closed && c.Lost != 1 {
+				t.Errorf("a write of %v: %+v, want the chain closed: %v", lasts, c, closed)
+			}
+			synctest.Wait()
+			time.Sleep(lasts)
+		})
+	}
+}
+
+// What somebody has seen was there, also where the chain itself cannot say so.
+func TestAuditOfAHoleThatWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: memory.New()}
+		a := on(t, store)
+		hang, ends := context.WithCancel(t.Context())
+		store.set(func(e *gatehouse.Event) error {
+			if e.Sequence == 1 {
+				<-hang.Done()
+				return gatehouse.ErrUnavailable
+			}
+			return nil
+		})
+		go func() { _ = a.NoteExport(context.Background()) }()
+		synctest.Wait()
+		errs := a.NoteExport(t.Context())
+		b := on(t, store.Store)
+		errs = errors.Join(errs, b.NoteSettings(t.Context(), nil), a.NoteExport(t.Context()))
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		list := logOf(t, store)
+		r := audit(list)
+		sound(t, "with an event that hangs", r)
+		without := slices.DeleteFunc(list, func(e *gatehouse.Event) bool { return e.Kind == "events_exported" && e.Sequence == 2 })
+		if got := found(audit(without)); !slices.Equal(got["missing"], []string{"1-2"}) {
+			t.Errorf("without an event that somebody saw: %v, want it as missing", got)
+		}
+		ends()
+		synctest.Wait()
+	})
+}
+
+// A service that starts also says where a chain ended in good order.
+func TestOpeningCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		a := on(t, store)
+		a.Register(ann)
+		time.Sleep(2 * time.Minute)
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b := on(t, store)
+		if err := b.NoteSettings(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		list := logOf(t, store)
+		if got := found(audit(slices.Delete(list, 1, 2))); !slices.Equal(got["cut_off"], []string{"3"}) {
+			t.Errorf("without a closing checkpoint that a service found when it started: %v, want it as cut off", got)
+		}
+	})
+}
+
+// Who only looks on leaves nothing, however long.
+func TestNoCheckpointOfLookingOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		a := on(t, store)
+		on(t, store)
+		a.Register(ann)
+		time.Sleep(5 * time.Minute)
+		if r := audit(logOf(t, store)); len(r.Chains) != 1 {
+			t.Errorf("%d chains, want that of the one that did something", len(r.Chains))
 		}
 	})
 }

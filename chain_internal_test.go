@@ -257,3 +257,86 @@ func TestSettled(t *testing.T) {
 	<-landed
 	<-c.wait()
 }
+
+// Who has the master secret can make another event in the place of one, but
+// not another one that the next event is linked to.
+func TestAuditOfABrokenLink(t *testing.T) {
+	secret := NewSecret(bytes.Repeat([]byte("s"), 32))
+	c, err := newChain(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []*Event
+	for range 4 {
+		e := &Event{Kind: EventLogin, Outcome: "ok"}
+		if err := c.link(e); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, e)
+	}
+	forged := *list[1]
+	forged.Outcome = "forged"
+	p, err := parseProof(forged.Proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mac = macOf(c.hmac, &p, &forged)
+	forged.Proof = p.bytes()
+	list[1] = &forged
+	for what, order := range map[string][]int{"the newest first": {3, 2, 1, 0}, "the oldest first": {0, 1, 2, 3}} {
+		a := NewAudit(secret)
+		for _, i := range order {
+			a.Add(list[i])
+		}
+		if r := a.Report(time.Now()); len(r.Problems) != 1 || r.Problems[0].Kind != "changed" || r.Problems[0].Events != "2-3" {
+			t.Errorf("%s: %v, want the link between 2 and 3 as broken", what, r.Problems)
+		}
+	}
+}
+
+// BenchmarkLink is what the audit log costs a login beside the write.
+func BenchmarkLink(b *testing.B) {
+	c, err := newChain(NewSecret(bytes.Repeat([]byte("s"), 32)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		e := &Event{
+			Kind: EventLogin, Outcome: "ok", UserID: "01938c00-5a2f-7000-8000-000000000001", SessionID: "01938c00-5a2f-7000-8000-000000000001",
+			Address: "192.0.2.7", Ref: "0123456789abcdef", Data: map[string]string{"method": "pwd"},
+			UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+		}
+		if err := c.link(e); err != nil {
+			b.Fatal(err)
+		}
+		c.settle(e.Sequence, true)
+	}
+}
+
+// BenchmarkAudit is what it costs to verify an event.
+func BenchmarkAudit(b *testing.B) {
+	secret := NewSecret(bytes.Repeat([]byte("s"), 32))
+	c, err := newChain(secret)
+	if err != nil {
+		b.Fatal(err)
+	}
+	list := make([]*Event, 1000)
+	for i := range list {
+		list[i] = &Event{Kind: EventLogin, Outcome: "ok", UserID: "01938c00-5a2f-7000-8000-000000000001", Data: map[string]string{"method": "pwd"}}
+		if err := c.link(list[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	slices.Reverse(list)
+	b.ReportAllocs()
+	a := NewAudit(secret)
+	for i := 0; b.Loop(); i++ {
+		if i%len(list) == 0 {
+			a = NewAudit(secret)
+		}
+		a.Add(list[i%len(list)])
+	}
+	if r := a.Report(time.Now()); len(r.Problems) > 1 { // the last round may be cut short
+		b.Fatal(r.Problems[0])
+	}
+}

@@ -79,7 +79,9 @@ func states() map[string]state {
 			all[page+" "+what] = state{page, p}
 		}
 		add("full", func(*ui.Page) {})
-		add("anonymous", func(p *ui.Page) { p.User, p.Sessions, p.Activity, p.Values, p.Next, p.Cancel = nil, nil, nil, nil, "", "" })
+		add("anonymous", func(p *ui.Page) {
+			p.User, p.Sessions, p.Activity, p.Values, p.Next, p.Cancel = nil, nil, nil, nil, "", ""
+		})
 		add("bare", func(p *ui.Page) { *p = ui.Page{} })
 		add("without a now", func(p *ui.Page) { p.Now = time.Time{} })
 		add("one session", func(p *ui.Page) { p.Sessions = p.Sessions[:1] })
@@ -494,7 +496,7 @@ func TestEveryMessageIsUsed(t *testing.T) {
 	// Families that are looked up by a code, and the members there must be.
 	families := map[string][]string{
 		"error": codes, "notice": notices, "errorpage": {"403", "404", "405", "429", "500", "503", "other"},
-		"time": {"absolute", "now", "minute.one", "minute.other", "hour.one", "hour.other", "day.one", "day.other"},
+		"time":     {"absolute", "now", "minute.one", "minute.other", "hour.one", "hour.other", "day.one", "day.other"},
 		"activity": activities,
 	}
 	for i := range 12 {
