@@ -34,5 +34,5 @@ func ActivityKinds() []string { return slices.Clone(activityKinds) }
 var activityKinds = []string{
 	EventRegister, EventLogin, EventLogout, EventReauthenticate, EventRefreshReused, EventSessionTerminated,
 	EventSessionsTerminated, EventPasswordChanged, EventNameChanged, EventUserDisabled, EventUserEnabled,
-	EventRoleGranted, EventRoleRevoked,
+	EventRoleGranted, EventRoleRevoked, EventUnfamiliarLogin, EventLimited,
 }

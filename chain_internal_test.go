@@ -280,7 +280,7 @@ func TestAuditOfABrokenLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.mac = macOf(c.hmac, &p, &forged)
+	p.mac = linkMAC(c.hmac, &p, &forged)
 	forged.Proof = p.bytes()
 	list[1] = &forged
 	for what, order := range map[string][]int{"the newest first": {3, 2, 1, 0}, "the oldest first": {0, 1, 2, 3}} {

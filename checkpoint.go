@@ -134,9 +134,7 @@ func (g *Gatehouse) closeChain() {
 	if !g.chain.open() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	g.attempt(ctx, "closing checkpoint of events", func(ctx context.Context) error {
+	g.attempt(context.Background(), "closing checkpoint of events", 10*time.Second, func(ctx context.Context) error {
 		select {
 		case <-g.chain.wait():
 		case <-ctx.Done(): // what is still being written stays unsettled

@@ -36,6 +36,7 @@ var activities = []string{
 	"register", "login", "login.refused", "login.invalid_credentials", "login.unavailable", "logout", "reauthenticate", "reauthenticate.refused",
 	"refresh_reused", "session_terminated", "session_terminated.replaced", "session_terminated.too_many", "sessions_terminated",
 	"password_changed", "password_changed.refused", "name_changed", "user_disabled", "user_enabled", "role_granted", "role_revoked",
+	"unfamiliar_login", "limited",
 }
 
 var notices = []string{"registered", "logged_out", "password_changed", "name_changed", "session_terminated", "sessions_terminated"}
