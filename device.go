@@ -109,7 +109,8 @@ func (g *Gatehouse) unfamiliar(ctx context.Context, u *User, d device) (string, 
 		for _, e := range list {
 			if e.Outcome == outcomeOK {
 				logins++
-				seen = seen || place(e.Address) == here
+				// Where events hold no address, no place can be new.
+				seen = seen || g.cfg.EventAddresses == AddressNone || place(e.Address) == here
 			}
 		}
 		if seen || len(list) < q.Limit {
@@ -128,9 +129,13 @@ func (g *Gatehouse) unfamiliar(ctx context.Context, u *User, d device) (string, 
 }
 
 // place is the part of an address that changes when people are somewhere else,
-// and not with every new lease: 16 bits of IPv4, 32 of IPv6.
+// and not with every new lease: 16 bits of IPv4, 32 of IPv6. Events may hold no
+// more than a network, which is smaller than that.
 func place(address string) netip.Prefix {
 	a, err := netip.ParseAddr(address)
+	if network, nerr := netip.ParsePrefix(address); nerr == nil {
+		a, err = network.Addr(), nil
+	}
 	if err != nil {
 		return netip.Prefix{}
 	}

@@ -146,6 +146,28 @@ func (m *mailbox) kinds() []string {
 	return list
 }
 
+// With less of addresses in events, what can still be known is.
+func TestUnfamiliarLoginWithLessOfAddresses(t *testing.T) {
+	for detail, want := range map[gatehouse.AddressDetail]string{
+		gatehouse.AddressFull: "network", gatehouse.AddressNetwork: "network", gatehouse.AddressNone: "",
+	} {
+		a := gatehousetest.New(t, gatehouse.Config{EventAddresses: detail})
+		a.Register(ann)
+		device := ""
+		for _, address := range []string{"203.0.113.7", "203.0.113.8", "2001:db8::1", "2001:db8:1::1", "203.0.99.1"} {
+			l := must(a.Gatehouse.Login(from(t, address), gatehouse.PasswordLogin{Email: ann, Password: password, Device: device}))(t)
+			device = l.DeviceToken
+		}
+		got := ""
+		for _, e := range events(t, a, gatehouse.EventUnfamiliarLogin) {
+			got += e.Data["new"]
+		}
+		if got != want {
+			t.Errorf("with %s: %q is new, want %q, once", detail, got, want)
+		}
+	}
+}
+
 func TestUnfamiliarLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mail := &mailbox{}

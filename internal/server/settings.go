@@ -70,7 +70,7 @@ type Settings struct {
 	LimitAccount         Limit  `name:"limit-account" group:"Limits" default:"60 then every 10s" placeholder:"LIMIT" help:"Changes of one user to what is theirs, such as the name."`
 
 	EventRetention time.Duration `name:"event-retention" group:"Events" default:"90d" min:"1d" max:"3650d" placeholder:"TIME" help:"How long the lines of the audit log are kept. They hold network addresses."`
-	EventAddresses string        `name:"event-addresses" group:"Events" choices:"full,network,none" default:"full" placeholder:"HOW" help:"How much of the network address of a client is written into the audit log: all of it, its network (24 bits of IPv4, 48 of IPv6), or none." cost:"With less, who attacked from where cannot be found out afterwards, and people see no addresses in their recent activity."`
+	EventAddresses string        `name:"event-addresses" group:"Events" choices:"full,network,none" default:"full" placeholder:"HOW" help:"How much of the network address of a client is written into the audit log: all of it, its network (24 bits of IPv4, 48 of IPv6), or none." cost:"With less, who attacked from where cannot be found out afterwards, and people see no places in their recent activity; with none, a login from a new place in the network goes unnoticed."`
 
 	SiteName      string `name:"site-name" group:"Web" default:"Gatehouse" placeholder:"TEXT" help:"Name of the site on the pages."`
 	Home          string `name:"home" group:"Web" is:"path" default:"/dashboard" placeholder:"PATH" help:"Where people go after logging in, unless they were on their way to somewhere."`
