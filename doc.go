@@ -30,6 +30,13 @@
 // decided on the same store holds here within a second: no record is believed
 // for longer without being read again.
 //
+// # Audit log
+//
+// What is acknowledged is on record as an event. The events of a process are a
+// chain under a key derived from the master secret, and checkpoints bind the
+// chains of all processes together, so that an [Audit] shows what was changed or
+// taken out in the store; docs/events.md says where the limits of that are.
+//
 // # A program
 //
 // See the examples folder for whole programs. In short:
