@@ -31,7 +31,9 @@ type Memory struct {
 	mapped []byte
 	blocks []block
 
-	zero, scratch, input, addresses block
+	now                  segment
+	random               []block // numbers for the segment
+	zero, scratch, input block
 }
 
 // Size is the memory that is held between two hashes, in KiB.
@@ -42,7 +44,7 @@ func (m *Memory) Release() {
 	if m.mapped != nil {
 		free(m.mapped)
 	}
-	m.mapped, m.blocks = nil, nil
+	m.mapped, m.blocks, m.random = nil, nil, nil
 }
 
 // IDKey is the key of keyLen bytes, at least 4, that password leads to, after
@@ -68,6 +70,7 @@ func (m *Memory) key(password, salt, secret, data []byte, time, memory, lanes, k
 	if err := m.grow(int(lanes * f.lane)); err != nil {
 		return nil, err
 	}
+	defer func() { m.now = segment{} }()
 	f.start(start(password, salt, secret, data, time, memory, lanes, keyLen))
 	f.run()
 	return f.finish(keyLen), nil

@@ -1,6 +1,9 @@
 package argon2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // fill is the filling of the memory for one hash: lanes beside each other, each
 // in four segments. Names are those of RFC 9106, section 3.
@@ -8,6 +11,21 @@ type fill struct {
 	*Memory
 	passes, lanes uint32
 	lane, segment uint32 // blocks in each
+}
+
+// segment is the part of a lane between two points where lanes may look at each
+// other, as the assembly reads it.
+type segment struct {
+	to, before *block  // the first block to write, and the one before it
+	random     *uint64 // a number for each block, or nil: it is the first word of the one before
+	base       *block  // of all memory
+	old        *block  // what goes into every block as well, or nil: the one in its place
+	scratch    *block
+
+	lane, lanes uint64 // this lane, and how many there are to choose from
+	size        uint64 // blocks of a lane
+	first, n    uint64 // where those to choose from begin, and how many they are without this segment
+	i, end      uint64 // place of the first block to write in this segment, and behind the last
 }
 
 // start writes the first two blocks of each lane.
@@ -31,78 +49,55 @@ func (f *fill) run() {
 	for pass := range f.passes {
 		for slice := range uint32(slices) {
 			for l := range f.lanes {
-				f.fill(pass, slice, l)
+				f.prepare(pass, slice, l)
+				apart(&f.now)
 			}
 		}
 	}
 }
 
-// fill writes a segment. Which block goes into the next is read from the block
-// before it; in the first half of the first pass it follows from its place
-// alone, so that the password does not show in the order of the reads.
-func (f *fill) fill(pass, slice, lane uint32) {
-	blind := pass == 0 && slice < slices/2
-	if blind {
-		f.input = block{uint64(pass), uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), typeID}
+// prepare makes f.now the segment of a lane.
+func (f *fill) prepare(pass, slice, lane uint32) {
+	s := segment{
+		base: &f.blocks[0], scratch: &f.scratch,
+		lane: uint64(lane), lanes: uint64(f.lanes), size: uint64(f.lane), end: uint64(f.segment),
 	}
-	i := uint32(0)
-	if pass == 0 && slice == 0 {
-		i = 2
-		f.nextAddresses()
-	}
-	own := f.blocks[lane*f.lane:][:f.lane]
-	at := slice*f.segment + i
-	before := &own[(at+f.lane-1)%f.lane]
-	for ; i < f.segment; i++ {
-		if blind && i%uint32(len(block{})) == 0 {
-			f.nextAddresses()
-		}
-		random := before[0]
-		if blind {
-			random = f.addresses[i%uint32(len(block{}))]
-		}
-		to, old := &own[at], &own[at]
-		if pass == 0 {
-			old = &f.zero
-		}
-		mix(to, old, before, f.reference(pass, slice, lane, i, random), &f.scratch)
-		before = to
-		at++
-	}
-}
-
-// nextAddresses makes the random numbers of the next blocks of a segment.
-func (f *fill) nextAddresses() {
-	f.input[6]++
-	mix(&f.addresses, &f.zero, &f.zero, &f.input, &f.scratch)
-	mix(&f.addresses, &f.zero, &f.zero, &f.addresses, &f.scratch)
-}
-
-// reference is the block that goes into the i-th of a segment (sections 3.4.1.3
-// and 3.4.2).
-func (f *fill) reference(pass, slice, lane, i uint32, random uint64) *block {
-	from := lane
-	if f.lanes > 1 && (pass > 0 || slice > 0) {
-		from = uint32(random>>32) % f.lanes
-	}
-	// The blocks there are to choose from begin at the segment after the one
-	// that is being written, where the last pass is still to be seen; in the
-	// first pass they begin at the beginning.
-	first, n := uint32(0), slice*f.segment
+	// The blocks to choose from begin at the segment behind this one, where the
+	// pass before is still to be seen; in the first pass at the beginning.
 	if pass > 0 {
-		first, n = (slice+1)%slices*f.segment, f.lane-f.segment
+		s.first, s.n = uint64((slice+1)%slices*f.segment), uint64(f.lane-f.segment)
+	} else {
+		s.old, s.n = &f.zero, uint64(slice*f.segment)
 	}
-	switch {
-	case from == lane:
-		n += i - 1 // those of this segment too, but for the block before
-	case i == 0:
-		n-- // in other lanes that one is not for the first to see either
+	if pass == 0 && slice == 0 {
+		s.lanes, s.i = 1, 2 // the other lanes have nothing yet, this one two blocks
 	}
-	// Later blocks are likelier than earlier ones.
-	x := random & 0xffffffff
-	x = x * x >> 32
-	back := uint64(n) * x >> 32
-	return &f.blocks[from*f.lane+(first+n-1-uint32(back))%f.lane]
+	at := slice*f.segment + uint32(s.i)
+	s.to = &f.blocks[lane*f.lane+at]
+	s.before = &f.blocks[lane*f.lane+(at+f.lane-1)%f.lane]
+	// Which blocks are chosen in the first half of the first pass follows from
+	// their place alone, so that the password does not show in the order of reads.
+	if pass == 0 && slice < slices/2 {
+		s.random = f.addresses(block{0, uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), typeID}, s.i)
+	}
+	f.now = s
+}
+
+// addresses makes a random number for each block of a segment and returns where
+// the one for block i is.
+func (f *fill) addresses(input block, i uint64) *uint64 {
+	n := (int(f.segment) + len(block{}) - 1) / len(block{})
+	if len(f.random) < n {
+		f.random = make([]block, n)
+	}
+	f.input = input
+	for k := range f.random[:n] {
+		to := &f.random[k]
+		f.input[6]++
+		mix(to, &f.zero, &f.zero, &f.input, &f.scratch)
+		mix(to, &f.zero, &f.zero, to, &f.scratch)
+	}
+	return (*uint64)(unsafe.Pointer(&f.random[0][i]))
 }
 
 // finish is the key that the last blocks of all lanes lead to.

@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 
 // A block is 8 rows of 8 pairs of words. The permutation P of RFC 9106, section
@@ -100,14 +101,9 @@ GLOBL rotate<>(SB), RODATA|NOPTR, $64
 	PREFETCHT0 (128+off)(DX); \
 	PREFETCHT0 (192+off)(DX)
 
-// func mix(out, old, a, b, scratch *block)
-TEXT ·mix(SB), NOSPLIT|NOFRAME, $0-40
-	MOVQ out+0(FP), DI
-	MOVQ old+8(FP), R8
-	MOVQ a+16(FP), SI
-	MOVQ b+24(FP), DX
-	MOVQ scratch+32(FP), R9
-
+// compress is func mix of its registers: DI out, R8 old, SI a, DX b, R9 scratch.
+// It changes CX.
+TEXT compress<>(SB), NOSPLIT|NOFRAME, $0-0
 	// b may be anywhere, and is in no cache.
 	FETCH(0)
 	FETCH(256)
@@ -164,5 +160,93 @@ columns:
 	CMPQ CX, $128
 	JNE  columns
 
+	RET
+
+// func mix(out, old, a, b, scratch *block)
+TEXT ·mix(SB), NOSPLIT, $0-40
+	MOVQ out+0(FP), DI
+	MOVQ old+8(FP), R8
+	MOVQ a+16(FP), SI
+	MOVQ b+24(FP), DX
+	MOVQ scratch+32(FP), R9
+	CALL compress<>(SB)
+	VZEROUPPER
+	RET
+
+// func write(s *segment)
+TEXT ·write(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), BX
+	MOVQ segment_to(BX), DI
+	MOVQ segment_before(BX), SI
+	MOVQ segment_random(BX), R12
+	MOVQ segment_i(BX), R13
+	MOVQ segment_scratch(BX), R9
+
+next:
+	CMPQ R13, segment_end(BX)
+	JEQ  done
+
+	// AX: the random number.
+	MOVQ  (SI), AX
+	TESTQ R12, R12
+	JZ    lane
+	MOVQ  (R12), AX
+	ADDQ  $8, R12
+
+lane:
+	// R10: the lane, which the upper half of AX chooses.
+	MOVL AX, R8
+	MOVQ segment_lane(BX), R10
+	MOVQ segment_lanes(BX), CX
+	CMPQ CX, $1
+	JEQ  own
+	SHRQ $32, AX
+	XORL DX, DX
+	DIVL CX
+	MOVL DX, R10
+
+own:
+	// R11: how many blocks of it there are to choose from.
+	MOVQ segment_n(BX), R11
+	CMPQ R10, segment_lane(BX)
+	JNE  other
+	LEAQ -1(R11)(R13*1), R11
+	JMP  choose
+
+other:
+	CMPQ R13, $1
+	SBBQ $0, R11 // one less if R13 is 0
+
+choose:
+	// R8: which one, counted from the first that there is; later ones are
+	// likelier than earlier ones.
+	IMULQ R8, R8
+	SHRQ  $32, R8
+	IMULQ R11, R8
+	SHRQ  $32, R8
+	SUBQ  R8, R11
+	DECQ  R11
+	ADDQ  segment_first(BX), R11
+	MOVQ  segment_size(BX), CX
+	MOVQ  R11, AX
+	SUBQ  CX, AX
+	CMOVQCC AX, R11
+
+	IMULQ CX, R10
+	ADDQ  R11, R10
+	SHLQ  $10, R10
+	ADDQ  segment_base(BX), R10
+	MOVQ  R10, DX
+
+	MOVQ    segment_old(BX), R8
+	TESTQ   R8, R8
+	CMOVQEQ DI, R8
+	CALL    compress<>(SB)
+	MOVQ    DI, SI
+	ADDQ    $1024, DI
+	INCQ    R13
+	JMP     next
+
+done:
 	VZEROUPPER
 	RET
