@@ -2,18 +2,18 @@ package argon2
 
 import _ "unsafe" // for linkname
 
-// apart is write for a thread that may be kept from its processor, because it has
-// the lowest priority there is. The runtime takes it for a system call: it does
-// not wait for it when it stops the world to collect garbage, and lends the
-// processor to other goroutines. Otherwise a flood of logins beside a program
-// that uses all processors makes everything wait: collections were seen to take
-// four seconds instead of some milliseconds. A raised GOMAXPROCS does not help
-// against that, since what is waited for is the thread.
+// apart is write for a thread of low priority, which may be kept from its
+// processor. The runtime takes it for a system call: it does not wait for the
+// thread when it stops the world to collect garbage, and lends its place to other
+// goroutines. Otherwise everything would wait for hashes in a program beside
+// which others use all processors: there, half of all collections took more than
+// 30 ms to stop the world, and one in a hundred more than a second. A raised
+// GOMAXPROCS does not help against that, since the thread itself is waited for.
 //
-// The runtime has no official name for it but cgo's, which a static binary cannot
-// have. It keeps these two for gVisor and says that they will not change
-// (go.dev/issue/67401); if they went, write alone would do, with that fault.
-// Between the two nothing may touch the runtime: write is assembly, without a
+// The runtime has no other name for it than cgo, which a static binary cannot
+// have. It keeps these two for gVisor and promises not to change them
+// (go.dev/issue/67401). Should they go, write alone would do, with that fault.
+// Between the two nothing may need the runtime: write is assembly, without a
 // stack.
 //
 //go:nosplit

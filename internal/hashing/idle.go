@@ -13,14 +13,15 @@ import (
 // the operating system, and the processors that it made the runtime see.
 const (
 	idleAfter = 3 * time.Second
-	idleLeast = 16 << 10 // KiB of hashing on the Go heap below which a collection is not worth the while
+	idleLeast = 16 << 10 // KiB on the Go heap below which a collection is not worth the while
+	perCall   = 64       // KiB that whoever wants a hash is taken to leave there: a request and its answer
 )
 
 // idle is what happens then. The methods of idle are called under the lock of
 // the pool.
 type idle struct {
 	timer  *time.Timer // stopped unless the pool is at rest
-	hashed int         // KiB on the Go heap since the last collection
+	left  int         // KiB on the Go heap since the last collection
 }
 
 // init prepares the timer.
@@ -34,20 +35,22 @@ func (i *idle) start() { i.timer.Reset(idleAfter) }
 
 // used counts a hash of memory KiB.
 func (i *idle) used(memory int) {
+	i.left += perCall
 	if !argon2.OffHeap() {
-		i.hashed += memory
+		i.left += memory
 	}
 }
 
-// due reports whether past hashes have left so much on the Go heap that somebody
-// should collect it now: nothing else does as long as nothing is allocated. A
-// collection costs in proportion to what is alive: beside a large heap it has to
-// be earned by more hashes, as it would be by the collector's own rule.
+// due reports whether a flood has left so much on the Go heap that somebody
+// should collect it now: nothing else does as long as nothing is allocated, and
+// the runtime gives free pages back over minutes. A collection costs in
+// proportion to what is alive: beside a large heap it has to be earned by more
+// hashes, as it would be by the collector's own rule.
 func (i *idle) due() bool {
-	if i.hashed < idleLeast || i.hashed < live()/4 {
+	if i.left < idleLeast || i.left < live()/4 {
 		return false
 	}
-	i.hashed = 0
+	i.left = 0
 	return true
 }
 

@@ -6,10 +6,12 @@ import (
 )
 
 // processors raises GOMAXPROCS while pools are at work, by the number of their
-// workers. A goroutine that hashes occupies what the runtime takes for a
-// processor until it is done; with as many more of those, the real processors
-// are shared out by the operating system, which knows that workers are the least
-// important threads of all, and not by the runtime, which does not.
+// workers. A goroutine that computes occupies what the runtime takes for a
+// processor: with bcrypt until it is done, with argon2 for the moments between
+// two hashes (package argon2 says why). With as many more of those, the real
+// processors are shared out by the operating system, which knows that workers
+// are less important than all other threads, and not by the runtime, which does
+// not.
 //
 // GOMAXPROCS belongs to the whole process, and so does this.
 type processors struct {
