@@ -37,11 +37,12 @@ var rooms = []struct {
 	{"web/ui", nil, "pages and words: what is shown is handed to it, so it needs to know nobody"},
 	{"internal/server", []string{"", "breach", "store/memory", "store/sqlite", "web", "web/ui"},
 		"it makes a running service of settings, so it is where stores and web meet"},
-	{"internal/cli", []string{"", "breach", "internal/server", "store/sqlite", "web"}, "commands of an operator, on what the server opens"},
+	{"internal/cli", []string{"", "breach", "internal/argon2", "internal/server", "store/sqlite", "web"},
+		"commands of an operator, on what the server opens; bench measures the hash itself"},
 	{"cmd/gatehouse", []string{"internal/cli"}, "main is a few lines: everything can be tested without it"},
 	{"examples/...", []string{"", "store/memory", "store/sqlite", "web", "gatehousetest"}, "programs of others: they use what is public"},
 	{"tools/passwords", []string{"internal/guessable"}, "it makes the list of common passwords in the form in which that package looks them up"},
-	{"test/...", []string{"", "store/memory", "store/sqlite", "web"}, "they measure and try the finished programs from outside"},
+	{"test/...", []string{"", "internal/argon2", "store/memory", "store/sqlite", "web"}, "they measure and try the finished programs from outside; the bare hash is what logins are measured by"},
 }
 
 // heart is what the core must not import, however handy.

@@ -38,6 +38,7 @@ type commands struct {
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
 	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`
 	Restore     restore     `cmd:"" help:"Put a backup in the place of the database. The service must be stopped."`
+	Bench       benchGroup  `cmd:"" help:"Measure this machine."`
 	Healthcheck healthcheck `cmd:"" help:"Ask the service on this machine whether it is ready."`
 	Version     version     `cmd:"" help:"Show the version of this program."`
 }

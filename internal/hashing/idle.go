@@ -20,7 +20,7 @@ const (
 // idle is what happens then. The methods of idle are called under the lock of
 // the pool.
 type idle struct {
-	timer  *time.Timer // stopped unless the pool is at rest
+	timer *time.Timer // stopped unless the pool is at rest
 	left  int         // KiB on the Go heap since the last collection
 }
 

@@ -236,7 +236,7 @@ func (l *loader) checkHashing(s *Settings) {
 	if s.HashMemory < 7<<20 || s.HashMemory*Size(s.HashTime) < 35<<20 {
 		l.weak("hash-memory", "of %s with %d passes is less than OWASP's least for argon2id: take 19MiB and 2", s.HashMemory, s.HashTime)
 	}
-	l.checkBudget(s, machineMemory(os.DirFS("/")))
+	l.checkBudget(s, MachineMemory())
 }
 
 // checkBreachLists opens the file, so that one which is no good is told together

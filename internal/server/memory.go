@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"path"
 	"runtime"
 	"strconv"
@@ -12,6 +13,10 @@ import (
 // restMemory is what the rest of Gatehouse needs beside hashing to start and to
 // serve a little.
 const restMemory Size = 32 << 20
+
+// MachineMemory is how much memory this process can have at most, or 0 if that
+// is not known.
+func MachineMemory() Size { return machineMemory(os.DirFS("/")) }
 
 // machineMemory is how much this process can have at most: the memory of the
 // machine, or less if a control group (a container) allows less; 0 if that is

@@ -180,7 +180,7 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		Limits:         s.limits(),
 		EventAddresses: gatehouse.AddressDetail(s.EventAddresses),
 		HashWorkers:    s.HashWorkers, HashQueue: s.HashQueue,
-		HashMemoryBudget: int(s.hashBudget(machineMemory(os.DirFS("/"))) / 1024),
+		HashMemoryBudget: int(s.hashBudget(MachineMemory()) / 1024),
 		ContextWords:     s.contextWords(),
 	}
 	if s.PreviousSecret.Len() > 0 {

@@ -118,8 +118,8 @@ func (b *bench) run(ctx context.Context) error {
 	// Interleaved, and the median of three, so that a slow moment of the machine
 	// does not fall on one side alone.
 	cheap := b.interleave(
-		series{plain, strangers, getMe}, series{big, browsers[:8], getMe}, series{small, few, getMe},
-		series{big, browsers[:1], postRefresh}, series{big, browsers, postRefresh},
+		series{plain, strangers, getMe, nil}, series{big, browsers[:8], getMe, nil}, series{small, few, getMe, nil},
+		series{big, browsers[:1], postRefresh, nil}, series{big, browsers, postRefresh, nil},
 	)
 	bare, meLarge, meSmall, one, many := cheap[0], cheap[1], cheap[2], cheap[3], cheap[4]
 	b.add("bare handler, the same bytes", 8, bare, "")
@@ -129,11 +129,28 @@ func (b *bench) run(ctx context.Context) error {
 	b.add("refresh, rotating and durable", 64, many, fmt.Sprintf("%.2f × the CPU of bare, %.1f × the rate of one client", ratio(many, bare), many.rate/one.rate))
 
 	workers := 2 * runtime.GOMAXPROCS(0)
-	dear := b.interleave(series{}, series{big, browsers[:workers], postLogins(b.large)}, series{big, browsers[:workers], postRegister()})
-	hash, logins, registers := dear[0], dear[1], dear[2]
+	dear := b.interleave(
+		series{hash: ours}, series{hash: theirs},
+		series{big, browsers[:workers], postLogins(b.large), nil}, series{big, browsers[:workers], postRegister(), nil},
+	)
+	hash, library, logins, registers := dear[0], dear[1], dear[2], dear[3]
 	b.add("bare argon2id hash (19 MiB, 2, 1)", runtime.GOMAXPROCS(0), hash, "")
+	b.add("the same, golang.org/x/crypto", runtime.GOMAXPROCS(0), library, fmt.Sprintf("%.2f × the CPU of ours", ratio(library, hash)))
 	b.add("login", workers, logins, fmt.Sprintf("%.0f %% of the bare hash rate", 100*logins.rate/hash.rate))
 	b.add("register", workers, registers, fmt.Sprintf("%.0f %% of the bare hash rate", 100*registers.rate/hash.rate))
+
+	f, err := measureFlood(ctx, b.binary, folder+"/flood", b.each)
+	if err != nil {
+		return fmt.Errorf("flood: %w", err)
+	}
+	bareNow := bareHash(ours, b.each)
+	budget := float64(runtime.GOMAXPROCS(0) * 19)
+	visitor := func(v visit) string {
+		return fmt.Sprintf("p99 of me %.2f ms, of refresh %.2f ms", ms(v.me), ms(v.refresh))
+	}
+	b.add("me and refresh, calm", visitors, sample{rate: f.calm.rate}, visitor(f.calm))
+	b.add("the same in a flood of 32 logins", visitors, sample{rate: f.eager.rate}, visitor(f.eager)+fmt.Sprintf("; %.0f hashes/s", f.eagerHashes))
+	b.add("the same at a pace, in the flood", visitors, sample{rate: f.paced.rate}, visitor(f.paced)+fmt.Sprintf("; %.0f hashes/s", f.hashes))
 
 	starts, err := measureStarts(ctx, b.binary, folder+"/starts")
 	if err != nil {
@@ -152,18 +169,25 @@ func (b *bench) run(ctx context.Context) error {
 		{"register, rate / bare hash", registers.rate / hash.rate, false, 0.95, ""},
 		{"login, CPU beyond one hash", ms(logins.cpu - hash.cpu), true, 0.5, "ms"},
 		{"register, CPU beyond one hash", ms(registers.cpu - hash.cpu), true, 0.5, "ms"},
+		{"flood: p99 of me", ms(max(f.eager.me, f.paced.me)), true, 10, "ms"},
+		{"flood: p99 of refresh", ms(max(f.eager.refresh, f.paced.refresh)), true, 25, "ms"},
+		{"flood: rate of me / calm", f.eager.rate / f.calm.rate, false, 0.5, ""},
+		{"flood: rate of hashes / bare", f.hashes / bareNow.rate, false, 0.85, ""},
+		{"flood: memory above idle", mb(f.most - f.idle), true, budget, "MB"},
+		{"flood: memory above idle, six seconds later", mb(f.after - f.idle), true, 5, "MB"},
 		{"start to first answer", ms(starts), true, 50, "ms"},
-		{"idle memory", float64(idle) / (1 << 20), true, 30, "MB"},
-		{"binary", float64(size.Size()) / (1 << 20), true, 30, "MB"},
+		{"idle memory", mb(idle), true, 30, "MB"},
+		{"binary", mb(size.Size()), true, 30, "MB"},
 	})
 	return nil
 }
 
-// series is one thing to measure; without a process it is the bare hash.
+// series is one thing to measure: clients of a process, or a bare hash.
 type series struct {
 	process *process
 	clients []*client
 	do      operation
+	hash    hasher
 }
 
 // interleave measures each series three times, in turns, and answers with the
@@ -172,8 +196,8 @@ func (b *bench) interleave(all ...series) []sample {
 	samples := make([][]sample, len(all))
 	for range 3 {
 		for i, x := range all {
-			if x.process == nil {
-				samples[i] = append(samples[i], bareHash(b.each))
+			if x.hash != nil {
+				samples[i] = append(samples[i], bareHash(x.hash, b.each))
 				continue
 			}
 			s, err := drive(x.process, x.clients, x.do, b.each)
@@ -201,6 +225,7 @@ func median(s []sample) sample {
 
 func ratio(a, b sample) float64  { return float64(a.cpu) / float64(b.cpu) }
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func mb(n int64) float64         { return float64(n) / (1 << 20) }
 func userEmail(i int) string     { return fmt.Sprintf("user%d@example.com", i) }
 
 func (b *bench) print(goals []goal) {

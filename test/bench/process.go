@@ -13,14 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
@@ -66,6 +63,7 @@ func start(ctx context.Context, binary, folder string) (*process, error) {
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve", "--listen", "127.0.0.1:0", "--data", folder)
 	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "GATEHOUSE_LIMITS=off")
 	return launch(cmd)
 }
 
@@ -221,35 +219,6 @@ func measureStarts(ctx context.Context, binary, folder string) (time.Duration, e
 		times = append(times, sample{cpu: took})
 	}
 	return median(times).cpu, nil
-}
-
-// bareHash hashes on all processors at once and does nothing else.
-func bareHash(each time.Duration) sample {
-	workers := runtime.GOMAXPROCS(0)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	n := 0
-	began, before := time.Now(), ownCPU()
-	for range workers {
-		all.Go(func() {
-			for time.Since(began) < each {
-				argon2.IDKey([]byte(password), []byte("0123456789abcdef"), 2, 19456, 1, 32)
-				mu.Lock()
-				n++
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	return sample{float64(n) / time.Since(began).Seconds(), (ownCPU() - before) / time.Duration(n)}
-}
-
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // serveBare is the bare handler: it writes the bytes of a file, headers as well.
