@@ -87,7 +87,7 @@ func (m *Memory) grow(n int) error {
 		}
 		m.mapped = b
 	}
-	m.blocks = unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(m.mapped))), n)
+	m.blocks = unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(m.mapped))), n) //nolint:gosec // as long as was just made sure
 	return nil
 }
 

@@ -10,10 +10,10 @@
 // operating system when its owner says so. The compression function is in AVX2,
 // which makes a hash take about half of the time.
 //
-// What is given up: 150 lines of assembly are ours to keep right. They are held
-// against the library and the vectors of the RFC. Lanes are computed one after
-// the other, so that a hash never takes more than the one thread it is on; and
-// the memory is not cleared between two hashes, as it is not by the library.
+// What is given up: two hundred lines of assembly are ours to keep right. They
+// are held against the library and the vectors of the RFC. Lanes are computed one
+// after the other, so that a hash never takes more than the one thread it is on;
+// and the memory is not cleared between two hashes, as it is not by the library.
 //
 // Without AVX2 and on other architectures the library computes, and allocates.
 package argon2

@@ -1,9 +1,6 @@
 package argon2
 
-import (
-	"encoding/binary"
-	"unsafe"
-)
+import "encoding/binary"
 
 // fill is the filling of the memory for one hash: lanes beside each other, each
 // in four segments. Names are those of RFC 9106, section 3.
@@ -97,7 +94,7 @@ func (f *fill) addresses(input block, i uint64) *uint64 {
 		mix(to, &f.zero, &f.zero, &f.input, &f.scratch)
 		mix(to, &f.zero, &f.zero, to, &f.scratch)
 	}
-	return (*uint64)(unsafe.Pointer(&f.random[0][i]))
+	return &f.random[0][i] // a block follows the other
 }
 
 // finish is the key that the last blocks of all lanes lead to.

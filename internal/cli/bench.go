@@ -29,7 +29,7 @@ type benchHash struct {
 	Time   time.Duration `name:"time" default:"150ms" placeholder:"TIME" help:"How long each of the measurements takes at least."`
 }
 
-// equals is how many of the choices are worth the same.
+// equals is how many of the choices are worth the same, the default the last.
 const equals = 5
 
 // choices are worth the same by OWASP's Password Storage Cheat Sheet, or more,
@@ -38,8 +38,8 @@ var choices = []choice{
 	{7 << 20, 5, "OWASP"},
 	{9 << 20, 4, "OWASP"},
 	{12 << 20, 3, "OWASP"},
-	{19 << 20, 2, "OWASP, the default"},
 	{46 << 20, 1, "OWASP"},
+	{19 << 20, 2, "OWASP, the default"},
 	{32 << 20, 2, ""},
 	{46 << 20, 2, ""},
 	{64 << 20, 2, ""},

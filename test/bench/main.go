@@ -144,7 +144,7 @@ func (b *bench) run(ctx context.Context) error {
 		return fmt.Errorf("flood: %w", err)
 	}
 	bareNow := bareHash(ours, b.each)
-	budget := float64(runtime.GOMAXPROCS(0) * 19)
+	budget := max(64, float64(runtime.GOMAXPROCS(0)*19)) // MiB, the default of hash-memory-budget
 	visitor := func(v visit) string {
 		return fmt.Sprintf("p99 of me %.2f ms, of refresh %.2f ms", ms(v.me), ms(v.refresh))
 	}
@@ -174,7 +174,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"flood: rate of me / calm", f.eager.rate / f.calm.rate, false, 0.5, ""},
 		{"flood: rate of hashes / bare", f.hashes / bareNow.rate, false, 0.85, ""},
 		{"flood: memory above idle", mb(f.most - f.idle), true, budget, "MB"},
-		{"flood: memory above idle, six seconds later", mb(f.after - f.idle), true, 5, "MB"},
+		{"flood: memory above idle, six seconds later", mb(f.after - f.idle), true, 10, "MB"},
 		{"start to first answer", ms(starts), true, 50, "ms"},
 		{"idle memory", mb(idle), true, 30, "MB"},
 		{"binary", mb(size.Size()), true, 30, "MB"},
