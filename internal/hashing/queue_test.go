@@ -50,7 +50,7 @@ func TestTurns(t *testing.T) {
 		"aaaaaaaAAAAAABbb": "ABAaAAAbAabaaaaa",
 	} {
 		var q queue
-		for _, name := range strings.Split(come, "") {
+		for name := range strings.SplitSeq(come, "") {
 			q.push(mark(name))
 		}
 		if got := order(&q); got != want {
@@ -88,7 +88,7 @@ func TestDisplaced(t *testing.T) {
 	} {
 		var q queue
 		var jobs []*job
-		for _, name := range strings.Split(c.come, "") {
+		for name := range strings.SplitSeq(c.come, "") {
 			jobs = append(jobs, mark(name))
 			q.push(jobs[len(jobs)-1])
 		}
@@ -201,12 +201,12 @@ func TestFlood(t *testing.T) {
 			t.Errorf("with two others: %+v", s)
 		}
 		start := time.Now()
-		var all string
+		var all strings.Builder
 		for range 9 {
-			all += <-ended
+			all.WriteString(<-ended)
 		}
-		if all != "aCabaaaaa" {
-			t.Errorf("the order was %s, want aCabaaaaa", all)
+		if all.String() != "aCabaaaaa" {
+			t.Errorf("the order was %s, want aCabaaaaa", all.String())
 		}
 		if d := time.Since(start); d != 9*time.Second {
 			t.Errorf("9 jobs of a second took %v", d)
