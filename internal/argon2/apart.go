@@ -1,3 +1,5 @@
+//go:build amd64 && go1.26 && !go1.27
+
 package argon2
 
 import _ "unsafe" // for linkname
@@ -12,7 +14,8 @@ import _ "unsafe" // for linkname
 //
 // The runtime has no other name for it than cgo, which a static binary cannot
 // have. It keeps these two for gVisor and promises not to change them
-// (go.dev/issue/67401). Should they go, write alone would do, with that fault.
+// (go.dev/issue/67401). All the same this file is for the versions of Go with which
+// it was tried; for others write alone has to do, with that fault.
 // Between the two nothing may need the runtime: write is assembly, without a
 // stack.
 //
