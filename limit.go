@@ -254,7 +254,18 @@ func (g *Gatehouse) bookChange(ctx context.Context, act, userID string) error {
 func (p *pass) settle(ctx context.Context, err error) {
 	if err == nil || errors.Is(err, Unavailable) {
 		p.giveBack(ctx)
+		return
 	}
+	if m, ok := p.limiter().(*memoryLimiter); ok {
+		m.settle(p.claims)
+	}
+}
+
+func (p *pass) limiter() Limiter {
+	if p.g == nil {
+		return nil
+	}
+	return p.g.limiter
 }
 
 // giveBack is for a try that succeeded, or for which nothing was done.

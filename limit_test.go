@@ -380,6 +380,20 @@ func TestLimitsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// Logins that are under way when somebody looks are not told to others, so what
+// is given back afterwards does not come back.
+func TestGivenBackStaysGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := twoProcesses(t)
+		here.Register(ann)
+		for range 200 { // at the very moment at which both look
+			time.Sleep(time.Minute)
+			must(here.Gatehouse.Login(from(t, "192.0.2.1"), gatehouse.PasswordLogin{Email: ann, Password: password}))(t)
+			must(there.Gatehouse.Login(from(t, "192.0.2.1"), gatehouse.PasswordLogin{Email: ann, Password: password}))(t)
+		}
+	})
+}
+
 // What cannot be read is no reason not to start.
 func TestKeptLimitsAreDamaged(t *testing.T) {
 	for _, value := range []string{"", "{", `{"login-user":"AAAA"}`, `{"login-user":"` + strings.Repeat("/", 64) + `"}`, `{"x":""}`} {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/limit"
@@ -17,10 +19,13 @@ type memoryLimiter struct {
 	tables map[string]*limit.Table
 	limits map[string]limit.Rate
 	began  time.Time
+
+	mu       sync.Mutex
+	underWay map[Claim]int // tries in the lanes that are kept, which may yet be given back
 }
 
 func newMemoryLimiter(l *Limits, secret []byte) *memoryLimiter {
-	m := &memoryLimiter{tables: map[string]*limit.Table{}, limits: map[string]limit.Rate{}, began: monotonic()}
+	m := &memoryLimiter{tables: map[string]*limit.Table{}, limits: map[string]limit.Rate{}, underWay: map[Claim]int{}, began: monotonic()}
 	for _, x := range l.lanes() {
 		m.tables[x.name] = limit.NewTable(x.size, secret)
 		m.limits[x.name] = limit.Rate(*x.limit)
@@ -35,6 +40,7 @@ func (m *memoryLimiter) now() int64 {
 
 // Take implements [Limiter].
 func (m *memoryLimiter) Take(_ context.Context, claims []Claim) ([]Booking, error) {
+	m.count(claims, 1) // before anybody can see it booked
 	now := m.now()
 	bookings := make([]Booking, 0, len(claims))
 	for i, c := range claims {
@@ -42,6 +48,7 @@ func (m *memoryLimiter) Take(_ context.Context, claims []Claim) ([]Booking, erro
 		bookings = append(bookings, b)
 		if !b.Allowed {
 			m.give(claims[:i], now)
+			m.count(claims, -1)
 			break
 		}
 	}
@@ -51,7 +58,25 @@ func (m *memoryLimiter) Take(_ context.Context, claims []Claim) ([]Booking, erro
 // Give implements [Limiter].
 func (m *memoryLimiter) Give(_ context.Context, claims []Claim) error {
 	m.give(claims, m.now())
+	m.count(claims, -1)
 	return nil
+}
+
+// settle says that tries which were booked will not be given back.
+func (m *memoryLimiter) settle(claims []Claim) { m.count(claims, -1) }
+
+// count counts tries that are under way.
+func (m *memoryLimiter) count(claims []Claim, by int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range claims {
+		if !slices.Contains(keptLanes, c.Lane) {
+			continue
+		}
+		if m.underWay[c] += by; m.underWay[c] <= 0 {
+			delete(m.underWay, c)
+		}
+	}
 }
 
 func (m *memoryLimiter) give(claims []Claim, now int64) {
@@ -79,7 +104,8 @@ const (
 var keptLanes = []string{laneLoginUser, laneLoginDevice, laneReauthenticate}
 
 // keepLimits exchanges what is booked with what is in the store: of each key the
-// longer booking counts, here and there.
+// longer booking counts, here and there. A try that is under way is not told: it may
+// be given back, and what others know cannot be.
 func (g *Gatehouse) keepLimits(ctx context.Context) error {
 	m, ok := g.limiter.(*memoryLimiter)
 	if !ok || g.cfg.Limits.Off {
@@ -99,7 +125,7 @@ func (g *Gatehouse) keepLimits(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(value, s.Value) || s.Version == 0 && len(value) == 0 {
+		if bytes.Equal(value, s.Value) {
 			return nil
 		}
 		s.Value, s.UpdatedAt = value, now()
@@ -121,8 +147,13 @@ func (g *Gatehouse) keepLimits(ctx context.Context) error {
 func (m *memoryLimiter) booked() ([]byte, error) {
 	ahead := time.Now().UnixMilli() - m.now()
 	kept := map[string][]byte{}
+	underWay := m.underWayByEntry()
 	for _, lane := range keptLanes {
 		for _, e := range m.tables[lane].Longest(keptMost, m.now()+keptLeast.Milliseconds()) {
+			e.Until -= int64(underWay[lane][e.Key]) * m.limits[lane].Every.Milliseconds()
+			if e.Until <= m.now()+keptLeast.Milliseconds() {
+				continue
+			}
 			b := binary.BigEndian.AppendUint64(kept[lane], e.Key)
 			kept[lane] = binary.BigEndian.AppendUint64(b, uint64(e.Until+ahead)/60_000)
 		}
@@ -135,6 +166,20 @@ func (m *memoryLimiter) booked() ([]byte, error) {
 		return nil, fmt.Errorf("limits: %w", err)
 	}
 	return b, nil
+}
+
+// underWayByEntry is how many tries of each lane and key are under way.
+func (m *memoryLimiter) underWayByEntry() map[string]map[uint64]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := map[string]map[uint64]int{}
+	for c, tries := range m.underWay {
+		if n[c.Lane] == nil {
+			n[c.Lane] = map[uint64]int{}
+		}
+		n[c.Lane][m.tables[c.Lane].Entry(c.Key)] += tries
+	}
+	return n
 }
 
 // merge adds what was booked elsewhere. What cannot be read is passed over: it

@@ -151,6 +151,9 @@ func (p *paged) booked(now int64) bool {
 	return false
 }
 
+// Entry is the Key under which a key is kept.
+func (t *Table) Entry(key string) uint64 { return t.id(key) }
+
 // id is what a key is kept as. Two keys that share one share their bookings; with
 // 64 bits that does not happen.
 func (t *Table) id(key string) uint64 {
