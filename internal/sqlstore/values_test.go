@@ -59,7 +59,7 @@ func FuzzEvent(f *testing.F) {
 	f.Add(`[]`)
 	f.Add(`{"a":"b","a":"c"}`)
 	f.Fuzz(func(t *testing.T, data string) {
-		e, err := decodeEvent(Row{"id", nil, "", "", "", "", "", "", "", "", data, nil})
+		e, err := decodeEvent(Row{"id", nil, "", "", "", "", "", "", "", "", data, nil, "", int64(0), nil})
 		if err != nil {
 			return
 		}
@@ -67,7 +67,7 @@ func FuzzEvent(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := decodeEvent(Row{"id", nil, "", "", "", "", "", "", "", "", again, nil})
+		f, err := decodeEvent(Row{"id", nil, "", "", "", "", "", "", "", "", again, nil, "", int64(0), nil})
 		if err != nil {
 			t.Fatalf("decode what was encoded: %v", err)
 		}
@@ -96,7 +96,7 @@ func TestRowsThatAreNotWhatTheyShouldBe(t *testing.T) {
 		{"user", user, func(r Row) error { _, err := decodeUser(r); return err }},
 		{"session", session, func(r Row) error { _, err := decodeSession(r); return err }},
 		{"challenge", encodeChallenge(&gatehouse.Challenge{}, 1), func(r Row) error { _, err := decodeChallenge(r); return err }},
-		{"event", Row{"id", nil, "", "", "", "", "", "", "", "", nil, nil}, func(r Row) error { _, err := decodeEvent(r); return err }},
+		{"event", Row{"id", nil, "", "", "", "", "", "", "", "", nil, nil, "", int64(0), nil}, func(r Row) error { _, err := decodeEvent(r); return err }},
 		{"setting", Row{"name", int64(1), nil, nil}, func(r Row) error { _, err := decodeSetting(r); return err }},
 		{"task", encodeTask(&gatehouse.Task{}, 1), func(r Row) error { _, err := decodeTask(r); return err }},
 	} {

@@ -65,7 +65,9 @@ func TestSchemaOneIsMigrated(t *testing.T) {
 
 	secret := gatehouse.NewSecret([]byte(strings.Repeat("s", 32)))
 	a := gatehousetest.New(t, gatehouse.Config{Store: s, Secret: secret})
-	a.Login("ann@example.com") // the passwords of before are good
+	if _, err := a.Gatehouse.Login(ctx, gatehouse.PasswordLogin{Email: "ann@example.com", Password: "correct horse battery"}); err != nil {
+		t.Errorf("the password of before: %v", err)
+	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
