@@ -27,7 +27,7 @@ type client struct {
 	conn  net.Conn
 	in    *textproto.Reader
 
-	access, refresh string
+	access, refresh, device string
 }
 
 func anonymous(url string) *client { return &client{host: strings.TrimPrefix(url, "http://")} }
@@ -105,7 +105,7 @@ func (c *client) exchange(method, path, body string) (int, map[string][]string, 
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, c.host)
 	if c.access != "" {
-		fmt.Fprintf(&b, "Cookie: access_token=%s; refresh_token=%s\r\n", c.access, c.refresh)
+		fmt.Fprintf(&b, "Cookie: access_token=%s; refresh_token=%s; device=%s\r\n", c.access, c.refresh, c.device)
 	}
 	if body != "" {
 		fmt.Fprintf(&b, "Content-Type: application/json\r\n")
@@ -141,6 +141,8 @@ func (c *client) exchange(method, path, body string) (int, map[string][]string, 
 			c.access = value
 		case "refresh_token":
 			c.refresh = value
+		case "device":
+			c.device = value
 		}
 	}
 	status, err := strconv.Atoi(strings.Fields(line)[1])

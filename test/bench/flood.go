@@ -22,7 +22,8 @@ type flood struct {
 	calm, eager, paced visit // without the flood, in it, and in it at a pace
 	hashes             float64
 	eagerHashes        float64
-	idle, most, after  int64 // resident memory
+	known              time.Duration // the slowest login from a known device
+	idle, most, after  int64         // resident memory
 }
 
 // visit is how visitors fared.
@@ -72,7 +73,9 @@ func measureFlood(ctx context.Context, binary, folder string, each time.Duration
 		return nil, err
 	}
 	f.hashes = float64(attack.hashes.Load()-count) / time.Since(began).Seconds()
-	// Here belong the logins of known devices, once there are any.
+	if f.known, err = knownLogins(people, each); err != nil {
+		return nil, err
+	}
 	if err := attack.end(); err != nil {
 		return nil, err
 	}
@@ -188,6 +191,38 @@ func visits(people []*client, pace int, each time.Duration) (visit, error) {
 	default:
 	}
 	return visit{float64(len(me)) / took.Seconds(), percentile(me, 99), percentile(refresh, 99)}, nil
+}
+
+// knownLogins is how long the slowest login took of people who log in again and
+// again on devices that know them.
+func knownLogins(people []*client, each time.Duration) (time.Duration, error) {
+	var mu sync.Mutex
+	var slowest time.Duration
+	failed := make(chan error, len(people))
+	var all sync.WaitGroup
+	began := time.Now()
+	for _, c := range people {
+		all.Go(func() {
+			for time.Since(began) < each {
+				start := time.Now()
+				if err := postLogin(c); err != nil {
+					failed <- err
+					return
+				}
+				mu.Lock()
+				slowest = max(slowest, time.Since(start))
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-failed:
+		return 0, err
+	default:
+		return slowest, nil
+	}
 }
 
 // percentile is the duration that n of a hundred stay below.

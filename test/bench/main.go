@@ -171,6 +171,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"register, CPU beyond one hash", ms(registers.cpu - hash.cpu), true, 0.5, "ms"},
 		{"flood: p99 of me", ms(max(f.eager.me, f.paced.me)), true, 10, "ms"},
 		{"flood: p99 of refresh", ms(max(f.eager.refresh, f.paced.refresh)), true, 25, "ms"},
+		{"flood: slowest login of a known device", f.known.Seconds(), true, 2, "s"},
 		{"flood: rate of me / calm", f.eager.rate / f.calm.rate, false, 0.5, ""},
 		{"flood: rate of hashes / bare", f.hashes / bareNow.rate, false, 0.85, ""},
 		{"flood: memory above idle", mb(f.most - f.idle), true, budget, "MB"},
