@@ -21,14 +21,14 @@ import _ "unsafe" // for linkname
 //
 //go:nosplit
 //go:norace
-func apart(s *segment) {
-	enterSyscallBlock()
-	write(s)
+func apart(s *segment, n int) {
+	enterSyscall()
+	write(s, n)
 	exitSyscall()
 }
 
-//go:linkname enterSyscallBlock runtime.entersyscallblock
-func enterSyscallBlock()
+//go:linkname enterSyscall runtime.entersyscall
+func enterSyscall()
 
 //go:linkname exitSyscall runtime.exitsyscall
 func exitSyscall()

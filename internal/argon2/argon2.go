@@ -13,7 +13,8 @@ const Version = argon2.Version
 
 const (
 	blockSize = 1024
-	slices    = 4 // of a lane; between two of them lanes may look at each other
+	perLane   = 4 // segments; between two of them lanes may look at each other
+	blind     = 2 // of those in the first pass, in which the choice of blocks tells nothing
 	typeID    = 2
 )
 
@@ -31,8 +32,8 @@ type Memory struct {
 	mapped []byte
 	blocks []block
 
-	now                  segment
-	random               []block // numbers for the segment
+	segments             []segment
+	numbers              []block // random ones for the segments
 	zero, scratch, input block
 }
 
@@ -44,7 +45,7 @@ func (m *Memory) Release() {
 	if m.mapped != nil {
 		free(m.mapped)
 	}
-	m.mapped, m.blocks, m.random = nil, nil, nil
+	m.mapped, m.blocks, m.segments, m.numbers = nil, nil, nil, nil
 }
 
 // IDKey is the key of keyLen bytes, at least 4, that password leads to, after
@@ -65,12 +66,11 @@ func (m *Memory) key(password, salt, secret, data []byte, time, memory, lanes, k
 		panic("argon2: no passes, no lanes or no key")
 	}
 	f := fill{Memory: m, passes: time, lanes: lanes}
-	f.segment = max(memory/(slices*lanes), 2)
-	f.lane = slices * f.segment
+	f.segment = max(memory/(perLane*lanes), 2)
+	f.lane = perLane * f.segment
 	if err := m.grow(int(lanes * f.lane)); err != nil {
 		return nil, err
 	}
-	defer func() { m.now = segment{} }()
 	f.start(start(password, salt, secret, data, time, memory, lanes, keyLen))
 	f.run()
 	return f.finish(keyLen), nil

@@ -1,6 +1,9 @@
 package argon2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // fill is the filling of the memory for one hash: lanes beside each other, each
 // in four segments. Names are those of RFC 9106, section 3.
@@ -41,20 +44,23 @@ func (f *fill) start(h0 []byte) {
 }
 
 // run writes all other blocks, pass by pass. The lanes of one slice do not look
-// at each other, so their order does not matter.
+// at each other, so their order does not matter. All segments are described
+// before the first is written, and then written in one go.
 func (f *fill) run() {
+	f.segments, f.numbers = f.segments[:0], f.numbers[:0]
+	// The random numbers of a segment must not move once it points to them.
+	f.numbers = slices.Grow(f.numbers, blind*int(f.lanes)*f.batches())
 	for pass := range f.passes {
-		for slice := range uint32(slices) {
+		for slice := range uint32(perLane) {
 			for l := range f.lanes {
-				f.prepare(pass, slice, l)
-				apart(&f.now)
+				f.segments = append(f.segments, f.describe(pass, slice, l))
 			}
 		}
 	}
+	apart(&f.segments[0], len(f.segments))
 }
 
-// prepare makes f.now the segment of a lane.
-func (f *fill) prepare(pass, slice, lane uint32) {
+func (f *fill) describe(pass, slice, lane uint32) segment {
 	s := segment{
 		base: &f.blocks[0], scratch: &f.scratch,
 		lane: uint64(lane), lanes: uint64(f.lanes), size: uint64(f.lane), end: uint64(f.segment),
@@ -62,7 +68,7 @@ func (f *fill) prepare(pass, slice, lane uint32) {
 	// The blocks to choose from begin at the segment behind this one, where the
 	// pass before is still to be seen; in the first pass at the beginning.
 	if pass > 0 {
-		s.first, s.n = uint64((slice+1)%slices*f.segment), uint64(f.lane-f.segment)
+		s.first, s.n = uint64((slice+1)%perLane*f.segment), uint64(f.lane-f.segment)
 	} else {
 		s.old, s.n = &f.zero, uint64(slice*f.segment)
 	}
@@ -74,27 +80,28 @@ func (f *fill) prepare(pass, slice, lane uint32) {
 	s.before = &f.blocks[lane*f.lane+(at+f.lane-1)%f.lane]
 	// Which blocks are chosen in the first half of the first pass follows from
 	// their place alone, so that the password does not show in the order of reads.
-	if pass == 0 && slice < slices/2 {
-		s.random = f.addresses(block{0, uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), typeID}, s.i)
+	if pass == 0 && slice < blind {
+		s.random = f.draw(block{0, uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), typeID}, s.i)
 	}
-	f.now = s
+	return s
 }
 
-// addresses makes a random number for each block of a segment and returns where
-// the one for block i is.
-func (f *fill) addresses(input block, i uint64) *uint64 {
-	n := (int(f.segment) + len(block{}) - 1) / len(block{})
-	if len(f.random) < n {
-		f.random = make([]block, n)
-	}
+// batches is how many blocks of random numbers a segment needs.
+func (f *fill) batches() int { return (int(f.segment) + len(block{}) - 1) / len(block{}) }
+
+// draw makes a random number for each block of a segment and returns where the
+// one for block i is; the others follow.
+func (f *fill) draw(input block, i uint64) *uint64 {
+	from := len(f.numbers)
 	f.input = input
-	for k := range f.random[:n] {
-		to := &f.random[k]
+	for range f.batches() {
+		f.numbers = append(f.numbers, block{})
+		to := &f.numbers[len(f.numbers)-1]
 		f.input[6]++
 		mix(to, &f.zero, &f.zero, &f.input, &f.scratch)
 		mix(to, &f.zero, &f.zero, to, &f.scratch)
 	}
-	return &f.random[0][i] // a block follows the other
+	return &f.numbers[from][i]
 }
 
 // finish is the key that the last blocks of all lanes lead to.

@@ -13,8 +13,9 @@ var fast = cpu.X86.HasAVX2
 //go:noescape
 func mix(out, old, a, b, scratch *block)
 
-// write writes the blocks of a segment: each is mix of the one before it and of
-// one that is chosen by a random number (sections 3.4.1.3 and 3.4.2).
+// write writes the blocks of n segments, at least one, that follow s in memory:
+// each block is mix of the one before it and of one that is chosen by a random
+// number (sections 3.4.1.3 and 3.4.2).
 //
 //go:noescape
-func write(s *segment)
+func write(s *segment, n int)

@@ -173,9 +173,11 @@ TEXT ·mix(SB), NOSPLIT, $0-40
 	VZEROUPPER
 	RET
 
-// func write(s *segment)
-TEXT ·write(SB), NOSPLIT, $0-8
+// func write(s *segment, n int)
+TEXT ·write(SB), NOSPLIT, $0-16
 	MOVQ s+0(FP), BX
+
+segments:
 	MOVQ segment_to(BX), DI
 	MOVQ segment_before(BX), SI
 	MOVQ segment_random(BX), R12
@@ -248,5 +250,8 @@ choose:
 	JMP     next
 
 done:
+	ADDQ $segment__size, BX
+	DECQ n+8(FP)
+	JNE  segments
 	VZEROUPPER
 	RET
