@@ -3,4 +3,4 @@
 package argon2
 
 // apart is write, for which the runtime waits.
-func apart(s *segment) { write(s) }
+func apart(s *segment, n int) { write(s, n) }
