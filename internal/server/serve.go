@@ -36,6 +36,8 @@ func (s *service) serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      s.settings.WriteTimeout,
 		IdleTimeout:       s.settings.IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
+		// The library would answer "OPTIONS *" itself, before any check of ours.
+		DisableGeneralOptionsHandler: true,
 		// What clients do wrong below HTTP is their affair.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -76,6 +78,13 @@ func (s *service) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	// Not through the mux: it would clean paths before their guard sees them.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// After a chunked body beside a length, or an HTTP/1.0 request, nobody
+		// can be sure where the next request begins (RFC 9112, section 11.2).
+		// The guard of the pages refuses what it must; this is for what never
+		// gets there.
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+			w.Header().Set("Connection", "close")
+		}
 		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
 			mux.ServeHTTP(w, r)
 			return

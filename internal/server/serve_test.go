@@ -251,6 +251,42 @@ func TestOnlyLocalHosts(t *testing.T) {
 	}
 }
 
+// What is answered before the guard of the pages ends its connection, too, when
+// a proxy in front may think that the request ends elsewhere.
+func TestNothingIsHiddenInABody(t *testing.T) {
+	r := start(t, &service{handler: http.NotFoundHandler()}, nil)
+	host := strings.TrimPrefix(r.url, "http://")
+	hidden := "GET /livez HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+	for _, first := range []string{
+		"GET /livez HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST /readyz HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET /readyz HTTP/1.0\r\nHost: " + host + "\r\nConnection: keep-alive\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, first+hidden+hidden); err != nil {
+			t.Fatal(err)
+		}
+		in, answers := bufio.NewReader(conn), 0
+		for answers < 3 {
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				break
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			answers++
+		}
+		if answers != 1 {
+			t.Errorf("%q: %d answers, want 1 and the end of the connection", first, answers)
+		}
+	}
+}
+
 // TestPathsArriveAsTheyAre: cleaning a path is for the guard to do, who must
 // see what was asked for.
 func TestPathsArriveAsTheyAre(t *testing.T) {
