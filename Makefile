@@ -3,11 +3,12 @@
 # make check   what must be in order before a change lands
 # make bench   the benchmarks, with their ratios in one table
 # make fuzz    each fuzz test for FUZZTIME (default 30s)
+# make attack  attack the binary; make attack-prove: show that each attack can succeed
 # make css     build the style sheet; make generate: the settings reference
 
 FUZZTIME ?= 30s
 
-.PHONY: run build test check bench fuzz css generate
+.PHONY: run build test check bench fuzz attack attack-prove css generate
 
 run:
 	go run ./cmd/gatehouse
@@ -26,6 +27,12 @@ bench:
 
 fuzz:
 	./tools/fuzz $(FUZZTIME)
+
+attack:
+	./tools/attack
+
+attack-prove:
+	./tools/attack --prove
 
 css:
 	./tools/css/build

@@ -42,6 +42,7 @@ var rooms = []struct {
 	{"cmd/gatehouse", []string{"internal/cli"}, "main is a few lines: everything can be tested without it"},
 	{"examples/...", []string{"", "store/memory", "store/sqlite", "web", "gatehousetest"}, "programs of others: they use what is public"},
 	{"tools/passwords", []string{"internal/guessable"}, "it makes the list of common passwords in the form in which that package looks them up"},
+	{"test/attack/prove", []string{"test/attack/weaken"}, "it builds what the mutations make weak, and lets the attacks at it"},
 	{"test/...", []string{"", "internal/argon2", "store/memory", "store/sqlite", "web"}, "they measure and try the finished programs from outside; the bare hash is what logins are measured by"},
 }
 
