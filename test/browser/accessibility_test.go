@@ -39,6 +39,9 @@ func TestAccessibility(t *testing.T) {
 	look("register-typing")
 	b.submit()
 	look("register-short-password")
+	b.fill("password", "Password123")
+	b.submit()
+	look("register-common-password")
 	b.fill("password", ann.password)
 	b.submit()
 	look("login-registered")
@@ -51,6 +54,11 @@ func TestAccessibility(t *testing.T) {
 	look("login")
 	b.login(person{email: ann.email, password: "not this one"})
 	look("login-refused")
+	for range 11 {
+		b.login(person{email: "nobody@example.com", password: "not this one"})
+	}
+	b.wantText(".problem", "Too many")
+	look("login-limited")
 	b.login(ann)
 	b.wantPath("/dashboard")
 	look("dashboard")

@@ -47,7 +47,7 @@ var codes = []string{
 	"password_too_long", "password_invalid", "password_common", "password_personal", "password_breached", "password_unchecked", "name_too_long", "name_invalid", "wrong_password", "same_password",
 	"malformed_request", "cross_origin", "not_found", "method_not_allowed",
 	"reauthentication_required", "session_not_found", "payload_too_large", "unsupported_media_type",
-	"unavailable", "busy", "internal", "forbidden", "limited",
+	"unavailable", "busy", "internal", "forbidden", "too_many_attempts",
 }
 
 // full is a page with everything in it that a page can have.
