@@ -69,7 +69,7 @@ func (s *service) serve(ctx context.Context, l net.Listener) error {
 func (s *service) routes() http.Handler {
 	pages := s.handler
 	if s.settings.URL == "" && !s.settings.Production() && s.settings.listensOnLoopback() {
-		pages = onlyLocalHosts(pages)
+		pages = s.onlyLocalHosts(pages)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -86,10 +86,29 @@ func (s *service) routes() http.Handler {
 			w.Header().Set("Connection", "close")
 		}
 		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
-			mux.ServeHTTP(w, r)
+			s.guard(mux).ServeHTTP(w, r)
 			return
 		}
 		pages.ServeHTTP(w, r)
+	})
+}
+
+// guard gives answers of the service itself the headers of safety that those of
+// the pages have: none may be the one that lets a browser go by http, or that
+// can be framed (ASVS 3.4).
+func (s *service) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		if strings.HasPrefix(s.settings.URL, "https://") {
+			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -101,10 +120,7 @@ type health struct {
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
@@ -157,16 +173,19 @@ func (p *probe) check(ready func(context.Context) error) error {
 // onlyLocalHosts refuses requests for other names than those of this machine.
 // A page of an attacker could otherwise give its own name our address and talk
 // to a service that only listens here, as if it were its own (DNS rebinding).
-func onlyLocalHosts(next http.Handler) http.Handler {
+func (s *service) onlyLocalHosts(next http.Handler) http.Handler {
+	refusal := s.guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusMisdirectedRequest, map[string]string{
+			"error": "This host is not served here. To use it, set GATEHOUSE_URL.", "code": "misdirected_request",
+		})
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
 		if !loopbackHost(strings.Trim(host, "[]")) {
-			reply(w, http.StatusMisdirectedRequest, map[string]string{
-				"error": "This host is not served here. To use it, set GATEHOUSE_URL.", "code": "misdirected_request",
-			})
+			refusal.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

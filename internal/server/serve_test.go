@@ -103,6 +103,46 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestHeadersOfTheService holds what the service answers itself to what the
+// pages send with everything.
+func TestHeadersOfTheService(t *testing.T) {
+	for _, c := range []struct {
+		method, path, host, url string
+		status                  int
+	}{
+		{"GET", "/livez", "", "https://app.example", 200},
+		{"GET", "/readyz", "", "https://app.example", 503},
+		{"POST", "/livez", "", "https://app.example", 405},
+		{"GET", "/livez", "", "", 200},
+		{"GET", "/login", "evil.example", "", 421},
+	} {
+		s := &service{
+			settings: &Settings{Mode: Development, Listen: "127.0.0.1:8080", URL: c.url}, handler: http.NotFoundHandler(),
+			ready: func(context.Context) error { return errors.New("disk full") },
+		}
+		r := httptest.NewRequest(c.method, c.path, nil)
+		r.Host = c.host
+		w := httptest.NewRecorder()
+		s.routes().ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("%s %s: %d, want %d", c.method, c.path, w.Code, c.status)
+		}
+		want := map[string]string{
+			"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "same-origin",
+			"Strict-Transport-Security": "",
+		}
+		if c.url != "" {
+			want["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+		}
+		for name, value := range want {
+			if got := w.Header().Get(name); got != value {
+				t.Errorf("%s %s: %s is %q, want %q", c.method, c.path, name, got, value)
+			}
+		}
+	}
+}
+
 // TestProbeAsksOnce holds a crowd at /readyz to one question of the store.
 func TestProbeAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
