@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -306,6 +308,21 @@ func (m *meddler) User(ctx context.Context, id string) (*gatehouse.User, error) 
 		f()
 	}
 	return m.Store.User(ctx, id)
+}
+
+// A password is good until its owner wants another one.
+func TestPasswordsDoNotExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := gatehouse.Config{Store: memory.New(), Secret: gatehouse.NewSecret([]byte(strings.Repeat("s", 32)))}
+		a := gatehousetest.New(t, cfg)
+		a.Register(ann)
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * 365 * 24 * time.Hour) // with nothing running, which would tick a million times
+		b := gatehousetest.New(t, cfg)
+		must(b.Gatehouse.Login(t.Context(), gatehouse.PasswordLogin{Email: ann, Password: password}))(t)
+	})
 }
 
 func TestChangePassword(t *testing.T) {

@@ -498,6 +498,37 @@ func TestReference(t *testing.T) {
 	goldenFile(t, filepath.Join(repository(t), "docs", "settings.md"), Reference())
 }
 
+// TestLimitsPage holds the defaults of docs/limits.md to those in force.
+func TestLimitsPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(repository(t), "docs", "limits.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	units := strings.NewReplacer(", then one every ", " then every ", ", then one a minute", " then every 1m", ", then two a second", " then every 500ms", " s ", "s ", " min ", "m ", " h ", "h ")
+	var rows int
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.Contains(cells[1], "`limit-") {
+			continue
+		}
+		rows++
+		name := strings.Trim(cells[1], "` ")
+		x, ok := settingNamed(name)
+		if got := strings.TrimSpace(units.Replace(cells[3])); !ok || got != x.def {
+			t.Errorf("docs/limits.md says that %s is %q, and it is %q", name, got, x.def)
+		}
+	}
+	n := 0
+	for line := range strings.Lines(Reference()) {
+		if strings.HasPrefix(line, "### `limit_") {
+			n++
+		}
+	}
+	if rows == 0 || rows != n {
+		t.Errorf("docs/limits.md has %d limits, want %d", rows, n)
+	}
+}
+
 // repository is the root of the module. Tests change the working directory, so
 // it comes from where this file was compiled.
 func repository(t *testing.T) string {

@@ -63,6 +63,9 @@ func TestOpenMakesWhatIsMissing(t *testing.T) {
 		if err := i.Gatehouse.Ready(t.Context()); err != nil {
 			t.Error(err)
 		}
+		if users, err := i.Gatehouse.Users(t.Context(), "", 1); err != nil || len(users) > 0 {
+			t.Errorf("there are users that nobody made: %d, %v", len(users), err)
+		}
 		if err := i.Close(); err != nil {
 			t.Error(err)
 		}
