@@ -22,6 +22,7 @@ type userGroup struct {
 	Show        userShow        `cmd:"" help:"Show a user."`
 	Disable     userDisable     `cmd:"" help:"Keep a user from logging in and end all sessions."`
 	Enable      userEnable      `cmd:"" help:"Let a user log in again."`
+	Logout      userLogout      `cmd:"" help:"End every session of a user, or of all."`
 	Delete      userDelete      `cmd:"" help:"Delete a user for good."`
 	SetPassword userSetPassword `cmd:"" help:"Give a user another password and end all sessions. The password is asked for."`
 	Grant       userGrant       `cmd:"" help:"Give a user a role."`
@@ -123,18 +124,12 @@ type userList struct {
 func (c userList) Run(p *program) error {
 	return p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error {
 		list := []userView{}
-		for after := ""; ; {
-			page, err := g.Users(ctx, after, 500)
-			if err != nil {
-				return err
-			}
-			for _, u := range page {
-				list = append(list, view(u))
-				after = u.ID
-			}
-			if len(page) < 500 {
-				break
-			}
+		err := eachUser(ctx, g, func(u *gatehouse.User) error {
+			list = append(list, view(u))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return p.json(list)
@@ -200,6 +195,60 @@ func (c userEnable) Run(p *program) error {
 		p.say("The user is enabled.")
 		return nil
 	})
+}
+
+type userLogout struct {
+	User string `arg:"" optional:"" help:"Email address or id of the user."`
+	All  bool   `help:"Every session of every user."`
+}
+
+func (c userLogout) Run(p *program) error {
+	switch {
+	case c.All == (c.User != ""):
+		return usageError("name one user, or say --all")
+	case c.All:
+		return p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error {
+			n := 0
+			err := eachUser(ctx, g, func(u *gatehouse.User) error {
+				n++
+				if err := g.TerminateSessions(ctx, u.ID); !errors.Is(err, gatehouse.NotFound) {
+					return err // of who was deleted meanwhile, nothing is left
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			p.say(fmt.Sprintf("Every session of %d users has ended.", n))
+			return nil
+		})
+	}
+	return p.withUser(c.User, func(ctx context.Context, g *gatehouse.Gatehouse, u *gatehouse.User) error {
+		if err := g.TerminateSessions(ctx, u.ID); err != nil {
+			return err
+		}
+		p.say("Every session of the user has ended.")
+		return nil
+	})
+}
+
+// eachUser hands all users to do, one after the other.
+func eachUser(ctx context.Context, g *gatehouse.Gatehouse, do func(*gatehouse.User) error) error {
+	for after := ""; ; {
+		page, err := g.Users(ctx, after, 500)
+		if err != nil {
+			return err
+		}
+		for _, u := range page {
+			if err := do(u); err != nil {
+				return err
+			}
+			after = u.ID
+		}
+		if len(page) < 500 {
+			return nil
+		}
+	}
 }
 
 type userDelete struct {
