@@ -335,6 +335,17 @@ func TestValuesAreFilledInAgain(t *testing.T) {
 	}
 }
 
+// Whoever is logged in can log out wherever they are (ASVS 7.4.4).
+func TestLogoutOnEveryPage(t *testing.T) {
+	u := newUI(t, ui.Config{})
+	for name, s := range states() {
+		d := parseDocument(render(t, u, s.page, &s.p))
+		if d.has("form", "action", "/logout") != (s.p.User != nil) {
+			t.Errorf("%s: a way to log out, and somebody logged in: one without the other", name)
+		}
+	}
+}
+
 func TestWhatPagesSay(t *testing.T) {
 	u := newUI(t, ui.Config{SiteName: "Acme"})
 	nameless := full()
