@@ -29,7 +29,7 @@ var perilous = []struct {
 	{"text/template", "it does not escape; text/template/parse only reads templates", nil},
 	{"math/rand", "it can be guessed", nil},
 	{"math/rand/v2", "it can be guessed; there it spreads the lifetimes of tokens, which is no secret", []string{"token.go"}},
-	{"unsafe", "nothing checks what it reads and writes; there it makes blocks of memory that the system handed out", []string{"internal/argon2/argon2.go"}},
+	{"unsafe", "nothing checks what it reads and writes; there it makes blocks of memory that the system handed out, and calls the scheduler", []string{"internal/argon2/argon2.go", "internal/argon2/apart.go"}},
 	{"C", "not memory-safe", nil},
 	{"encoding/gob", "it makes objects of whichever types are asked for", nil},
 	{"encoding/xml", "it reads more forms of a document than others do", nil},
