@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -213,5 +214,42 @@ func TestDeviceInTheBody(t *testing.T) {
 	h.json("/api/auth/login", in, "Gatehouse-Tokens: body").refused(t, 429, "", "too_many_attempts", "")
 	if a = h.json("/api/auth/login", in, "Gatehouse-Tokens: body", "Gatehouse-Device: "+device); a.status != 200 {
 		t.Errorf("with the device token: %d %s", a.status, a.body)
+	}
+}
+
+// quiet is a mailer, which lets registration tell nothing.
+type quiet struct{}
+
+func (quiet) Send(context.Context, gatehouse.Notice) error { return nil }
+
+// The two answers to a registration differ in what is new each time, and in
+// nothing else.
+func TestRegistrationTellsNothing(t *testing.T) {
+	h := open(t, func(c *gatehouse.Config, _ *web.Config) { c.Mailer = quiet{} })
+	in := map[string]string{"name": "Ann", "email": ann, "password": password}
+	first, second := h.json("/api/auth/register", in), h.json("/api/auth/register", in)
+	if first.status != 201 || second.status != 201 {
+		t.Fatalf("registered: %d, again: %d %s", first.status, second.status, second.body)
+	}
+	a, b := isUser(t, first), isUser(t, second)
+	for field := range a {
+		if field != "id" && field != "created_at" && fmt.Sprint(a[field]) != fmt.Sprint(b[field]) {
+			t.Errorf("%s: %v, and %v for one that is taken", field, a[field], b[field])
+		}
+	}
+	if len(a) != len(b) || len(first.body) != len(second.body) || a["id"] == b["id"] {
+		t.Errorf("%s, and for one that is taken %s", first.body, second.body)
+	}
+	for name := range first.header {
+		if name != "X-Request-Id" && first.header.Get(name) != second.header.Get(name) {
+			t.Errorf("%s: %q, and %q for one that is taken", name, first.header.Get(name), second.header.Get(name))
+		}
+	}
+	if len(first.header) != len(second.header) {
+		t.Errorf("headers %v, and for one that is taken %v", first.header, second.header)
+	}
+	form := h.form("/register", in)
+	if form.status != 303 || form.header.Get("Location") != "/login?notice=registered" {
+		t.Errorf("form: %d %q", form.status, form.header.Get("Location"))
 	}
 }
