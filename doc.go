@@ -30,6 +30,15 @@
 // decided on the same store holds here within a second: no record is believed
 // for longer without being read again.
 //
+// # Limits
+//
+// A request comes from a source: an address, or a network of IPv6. A try, such as
+// a password, is booked before any work is done on it, in the lanes of its source
+// and of the user that it is about; a limit refuses what is too much. A browser in
+// which a user has logged in before is a known device and has a lane of its own,
+// so that strangers who use up a user's limit keep nobody out. What is done with
+// the address comes from the [Client] of the context: web sets it.
+//
 // # Audit log
 //
 // What is acknowledged is on record as an event. The events of a process are a
