@@ -158,12 +158,12 @@ func TestUnfamiliarLoginWithLessOfAddresses(t *testing.T) {
 			l := must(a.Gatehouse.Login(from(t, address), gatehouse.PasswordLogin{Email: ann, Password: password, Device: device}))(t)
 			device = l.DeviceToken
 		}
-		got := ""
+		var got strings.Builder
 		for _, e := range events(t, a, gatehouse.EventUnfamiliarLogin) {
-			got += e.Data["new"]
+			got.WriteString(e.Data["new"])
 		}
-		if got != want {
-			t.Errorf("with %s: %q is new, want %q, once", detail, got, want)
+		if got.String() != want {
+			t.Errorf("with %s: %q is new, want %q, once", detail, got.String(), want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // ways is how many keys share a set: two lines of a processor's cache.
@@ -27,6 +28,7 @@ type Table struct {
 	secret []byte
 	sets   uint64
 	pages  []paged
+	made   atomic.Int64 // pages: with none there is nothing to look through
 }
 
 type paged struct {
@@ -93,6 +95,9 @@ type Entry struct {
 // so last first.
 func (t *Table) Longest(n int, after int64) []Entry {
 	var list []Entry
+	if t.made.Load() == 0 {
+		return nil
+	}
 	for i := range t.pages {
 		p := &t.pages[i]
 		p.mu.Lock()
@@ -130,11 +135,15 @@ func (t *Table) Merge(list []Entry, now int64) {
 
 // Sweep gives the pages back in which everything has worn off.
 func (t *Table) Sweep(now int64) {
+	if t.made.Load() == 0 {
+		return
+	}
 	for i := range t.pages {
 		p := &t.pages[i]
 		p.mu.Lock()
 		if p.sets != nil && !p.booked(now) {
 			p.sets = nil
+			t.made.Add(-1)
 		}
 		p.mu.Unlock()
 	}
@@ -171,6 +180,7 @@ func (t *Table) lock(id uint64) (s *set, unlock func()) {
 	p.mu.Lock()
 	if p.sets == nil {
 		p.sets = new([page]set)
+		t.made.Add(1)
 	}
 	return &p.sets[i%page], p.mu.Unlock
 }
