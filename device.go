@@ -92,16 +92,22 @@ func (g *Gatehouse) deviceToken(d device, u *User) (string, time.Time) {
 
 // unfamiliar says what is new about a login of u from d: "device", "network", both
 // or nothing. The first login of all is not unfamiliar: there is nobody to warn.
-func (g *Gatehouse) unfamiliar(ctx context.Context, u *User, d device) (string, error) {
+//
+// What the live sessions of u tell need not be looked for in the events.
+func (g *Gatehouse) unfamiliar(ctx context.Context, u *User, d device, live []*Session) (string, error) {
 	if _, ok := ctx.Value(clientKey{}).(Client); !ok {
 		return "", nil // a program about its own users
 	}
 	here := place(clientOf(ctx).Address)
-	logins, seen := 0, false
+	logins := len(live)
+	seen := slices.ContainsFunc(live, func(s *Session) bool { return place(s.Address) == here })
 	// Most logins find what they look for in the first few. Refusals are among
 	// them; of these there are no more than the limits let through.
 	q := EventQuery{UserID: u.ID, Kind: EventLogin, Limit: 5}
 	for range 8 {
+		if seen {
+			break
+		}
 		list, err := g.store.Events(ctx, q)
 		if err != nil {
 			return "", storeFault("events", err)
@@ -113,7 +119,7 @@ func (g *Gatehouse) unfamiliar(ctx context.Context, u *User, d device) (string, 
 				seen = seen || g.cfg.EventAddresses == AddressNone || place(e.Address) == here
 			}
 		}
-		if seen || len(list) < q.Limit {
+		if len(list) < q.Limit {
 			break
 		}
 		q.Before, q.Limit = list[len(list)-1].ID, 50

@@ -59,11 +59,19 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, from arrival, methods .
 		EndsAt: t.Add(g.cfg.MaximumLifetime), UserAgent: c.UserAgent, Address: c.Address,
 	}
 	g.extend(s, t)
+	others, err := g.liveSessions(ctx, u)
+	if err != nil {
+		return nil, err
+	}
 	unfamiliar := ""
 	if from.device != nil {
-		if unfamiliar, err = g.unfamiliar(ctx, u, *from.device); err != nil {
+		if unfamiliar, err = g.unfamiliar(ctx, u, *from.device, others); err != nil {
 			return nil, err
 		}
+	}
+	told := func() error { return nil }
+	if unfamiliar != "" {
+		told = g.record(ctx, Event{Kind: EventUnfamiliarLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"new": unfamiliar}})
 	}
 	recorded := g.record(ctx, Event{Kind: EventLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"method": methods[0]}})
 	if err := g.store.CreateSession(ctx, s); err != nil {
@@ -73,12 +81,11 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, from arrival, methods .
 		g.record(ctx, Event{Kind: EventLogin, Outcome: "unavailable", UserID: u.ID, SessionID: s.ID})
 		return nil, storeFault("create session", err)
 	}
-	if err := recorded(); err != nil {
+	if err := errors.Join(recorded(), told()); err != nil {
 		return nil, err
 	}
 	if unfamiliar != "" {
-		told := g.record(ctx, Event{Kind: EventUnfamiliarLogin, UserID: u.ID, SessionID: s.ID, Data: map[string]string{"new": unfamiliar}})
-		if err := errors.Join(g.notify(ctx, NoticeUnfamiliarLogin, u.ID), told()); err != nil {
+		if err := g.notify(ctx, NoticeUnfamiliarLogin, u.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -88,9 +95,10 @@ func (g *Gatehouse) finish(ctx context.Context, u *User, from arrival, methods .
 			if err := g.terminate(ctx, sid, "replaced"); err != nil {
 				return nil, err
 			}
+			others = slices.DeleteFunc(others, func(s *Session) bool { return s.ID == sid })
 		}
 	}
-	if err := g.limitSessions(ctx, u, s.ID); err != nil {
+	if err := g.limitSessions(ctx, others); err != nil {
 		return nil, err
 	}
 	l, err := g.grant(u, s)
@@ -113,14 +121,10 @@ func (g *Gatehouse) grant(u *User, s *Session) (*Login, error) {
 	}, nil
 }
 
-// limitSessions ends the user's sessions above the limit, the ones seen least
-// lately first (ASVS 7.1.2), and never the one that has just begun.
-func (g *Gatehouse) limitSessions(ctx context.Context, u *User, begun string) error {
-	live, err := g.liveSessions(ctx, u)
-	if err != nil {
-		return err
-	}
-	others := slices.DeleteFunc(live, func(s *Session) bool { return s.ID == begun })
+// limitSessions ends the sessions of a user beside the one that has just begun
+// that are above the limit, the ones seen least lately first (ASVS 7.1.2). Of
+// logins that race some may be above it until the next one.
+func (g *Gatehouse) limitSessions(ctx context.Context, others []*Session) error {
 	for i := g.cfg.SessionsPerUser - 1; i < len(others); i++ {
 		if err := g.terminate(ctx, others[i].ID, "too_many"); err != nil {
 			return err

@@ -15,6 +15,8 @@ const (
 	// Visitors who are in no hurry ask this often, all together: enough to see
 	// how they fare, and little enough to leave the processors to the flood.
 	calmPace = 100
+	// The pool gives its memory back after three seconds.
+	rest = 6 * time.Second
 )
 
 // flood is what attackers with wrong passwords do to everybody else.
@@ -46,9 +48,6 @@ func measureFlood(ctx context.Context, binary, folder string, each time.Duration
 	}
 	defer p.stop()
 	f := &flood{}
-	if f.idle, err = p.resident(); err != nil {
-		return nil, err
-	}
 	people := make([]*client, visitors)
 	for i := range people {
 		if people[i], err = newClient(p.url, userEmail(i)); err != nil {
@@ -56,6 +55,11 @@ func measureFlood(ctx context.Context, binary, folder string, each time.Duration
 		}
 	}
 	if f.calm, err = visits(people, 0, each); err != nil {
+		return nil, err
+	}
+	// Idle is what it was before the flood: with the caches of those who were here.
+	time.Sleep(rest)
+	if f.idle, err = p.resident(); err != nil {
 		return nil, err
 	}
 
@@ -81,7 +85,7 @@ func measureFlood(ctx context.Context, binary, folder string, each time.Duration
 	}
 	f.most = attack.most
 
-	time.Sleep(6 * time.Second) // the pool rests after three
+	time.Sleep(rest)
 	f.after, err = p.resident()
 	return f, err
 }
