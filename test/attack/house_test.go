@@ -19,7 +19,7 @@ import (
 // or so; only development mode accepts them.
 var (
 	cheap    = []string{"--mode", "development", "--hash-memory", "64KiB", "--hash-time", "1", "--hash-queue", "10000"}
-	measured = []string{"--mode", "development", "--hash-memory", "2MiB", "--hash-time", "1", "--hash-queue", "10000"}
+	measured = []string{"--mode", "development", "--hash-memory", "8MiB", "--hash-time", "1", "--hash-queue", "10000"}
 )
 
 // hs256Secret is known to the attacks that need valid signatures: what else is
