@@ -106,6 +106,10 @@ var sessions = []Mutation{
 		{"password.go", "if err := g.hashes.Waste(ctx, caller, g.fictitiousKind(u.EmailKey), password); err != nil {", "if err := error(nil); err != nil {"},
 	}, []string{"tell/time-of-absent", "tell/time-of-imported"}},
 
+	{"who is not there has a hash of today, always", []Edit{
+		{"population.go", "p := g.kinds.Load()", "p := (*population)(nil)"},
+	}, []string{"tell/time-of-imported"}},
+
 	{"nothing is hashed for who is disabled", []Edit{
 		{"password.go", "\tu, err = g.checkPassword(ctx, u, password, known)\n\tif errors.Is(err, errWrongPassword) {\n\t\tif u.ID", "\tif !u.Enabled() {\n\t\treturn nil, errInvalidCredentials\n\t}\n\tu, err = g.checkPassword(ctx, u, password, known)\n\tif errors.Is(err, errWrongPassword) {\n\t\tif u.ID"},
 	}, []string{"tell/time-of-disabled"}},
