@@ -20,8 +20,11 @@ func (g *Gatehouse) AddUser(ctx context.Context, in NewUser) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := g.addUser(ctx, in.Registration, roles...)
+	u, err := g.prepareUser(ctx, in.Registration, roles...)
 	if err != nil {
+		return nil, err
+	}
+	if err := g.createUser(ctx, u); err != nil {
 		return nil, err
 	}
 	return u, g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()

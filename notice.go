@@ -56,35 +56,41 @@ type noticeData struct {
 // Strangers can cause notices: of each kind there are a few, and the rest is
 // dropped.
 func (g *Gatehouse) notify(ctx context.Context, kind, userID string) error {
+	_, err := g.writeNotice(ctx, kind, userID)
+	return err
+}
+
+// writeNotice is notify, and says whether there is a notice now.
+func (g *Gatehouse) writeNotice(ctx context.Context, kind, userID string) (bool, error) {
 	if g.cfg.Mailer == nil {
-		return nil
+		return false, nil
 	}
 	_, err := g.book(ctx, noticeTask, func() (string, error) { return userID, nil },
 		Claim{laneNotice, kind + " " + userID, g.cfg.Limits.Notice})
 	if errors.Is(err, Limited) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("notice id: %w", err)
+		return false, fmt.Errorf("notice id: %w", err)
 	}
 	c, t := clientOf(ctx), now()
 	data, err := json.Marshal(noticeData{kind, userID, t, c.Address, c.UserAgent})
 	if err != nil {
-		return fmt.Errorf("notice: %w", err)
+		return false, fmt.Errorf("notice: %w", err)
 	}
 	task := &Task{ID: id.String(), Kind: noticeTask, Data: data, DueAt: t, CreatedAt: t, ExpiresAt: t.Add(noticeLasts)}
 	if err := g.store.CreateTask(ctx, task); err != nil {
-		return storeFault("notice", err)
+		return false, storeFault("notice", err)
 	}
 	select {
 	case g.noticed <- struct{}{}:
 	default: // somebody is about to look anyway
 	}
-	return nil
+	return true, nil
 }
 
 // deliver sends notices as they become due, until ctx is done.

@@ -38,37 +38,61 @@ func (g *Gatehouse) Register(ctx context.Context, in Registration) (*User, error
 	if err != nil {
 		return nil, err
 	}
-	u, err := g.addUser(ctx, in)
+	u, err := g.prepareUser(ctx, in)
+	if err == nil {
+		err = g.createRegistered(ctx, u)
+	}
 	if (errors.Is(err, Unavailable) || errors.Is(err, Invalid)) && !askedBreachList(err) {
 		pass.giveBack(ctx) // it told nothing, and made nobody
-	}
-	if errors.Is(err, errUserExists) {
-		refusal := g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
-		if g.cfg.Mailer == nil || g.cfg.RevealRegistered || !errors.Is(refusal, errUserExists) {
-			return nil, refusal
-		}
-		return u, g.notifyOwner(ctx, u.EmailKey)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return u, g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()
+	return u, nil
 }
 
-// notifyOwner tells the owner of an address that somebody tried to register it.
-func (g *Gatehouse) notifyOwner(ctx context.Context, emailKey string) error {
-	owner, err := g.store.UserByEmail(ctx, emailKey)
+// createRegistered makes a user and records it, or refuses because the address is
+// taken, or, if that is to be told to nobody, does as if and tells the owner. Then
+// it takes as long either way: a look at who has the address, and two writes, one
+// after the other.
+func (g *Gatehouse) createRegistered(ctx context.Context, u *User) error {
+	if g.cfg.Mailer == nil || g.cfg.RevealRegistered {
+		err := g.createUser(ctx, u)
+		if errors.Is(err, errUserExists) {
+			return g.refuse(ctx, Event{Kind: EventRegister}, errUserExists)
+		}
+		if err != nil {
+			return err
+		}
+		return g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()
+	}
+	owner, err := g.store.UserByEmail(ctx, u.EmailKey)
 	if errors.Is(err, ErrNotFound) {
-		return nil // deleted this very moment
+		if err = g.createUser(ctx, u); err == nil {
+			return g.record(ctx, Event{Kind: EventRegister, UserID: u.ID})()
+		}
+		if !errors.Is(err, errUserExists) {
+			return err
+		}
+		owner, err = g.store.UserByEmail(ctx, u.EmailKey) // somebody was faster
 	}
 	if err != nil {
 		return storeFault("user by email", err)
 	}
-	return g.notify(ctx, NoticeRegistered, owner.ID)
+	if err := g.refuse(ctx, Event{Kind: EventRegister}, errUserExists); !errors.Is(err, errUserExists) {
+		return err
+	}
+	// The second write is the notice, or one of no consequence if there were
+	// enough of those.
+	if written, err := g.writeNotice(ctx, NoticeRegistered, owner.ID); written || err != nil {
+		return err
+	}
+	return g.Ready(ctx)
 }
 
-// addUser checks everything before it hashes, and hashes before it writes.
-func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...string) (*User, error) {
+// prepareUser is the user of a registration, who is not made yet: it checks
+// everything before it hashes.
+func (g *Gatehouse) prepareUser(ctx context.Context, in Registration, roles ...string) (*User, error) {
 	switch {
 	case in.Email == "":
 		return nil, missing("email")
@@ -99,7 +123,7 @@ func (g *Gatehouse) addUser(ctx context.Context, in Registration, roles ...strin
 	if err := u.setPassword(hash); err != nil {
 		return nil, err
 	}
-	return u, g.createUser(ctx, u)
+	return u, nil
 }
 
 // PasswordLogin is what somebody says to log in with a password.
