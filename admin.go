@@ -107,7 +107,7 @@ func (g *Gatehouse) DeleteUser(ctx context.Context, id string) error {
 			return err
 		}
 		err = g.store.DeleteUser(ctx, id, u.Version)
-		g.users.Delete(id)
+		g.changedHere(id)
 		if errors.Is(err, ErrStale) {
 			continue
 		}

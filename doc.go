@@ -28,7 +28,8 @@
 //
 // What was decided in this process holds in it at once. What another process
 // decided on the same store holds here within a second: no record is believed
-// for longer without being read again.
+// for longer without being read again. A store that is an [Announcer] makes it
+// milliseconds.
 //
 // # Limits
 //

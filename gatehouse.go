@@ -13,13 +13,16 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/cache"
+	"github.com/gatehouse-auth/gatehouse/internal/expiring"
 	"github.com/gatehouse-auth/gatehouse/internal/hashing"
 )
 
 // Config says how users log in and how long that lasts. Store and Secret are
 // required; the zero value of everything else is a good choice.
 type Config struct {
-	// Store keeps the records. It is not closed by [Gatehouse.Close].
+	// Store keeps the records. It is not closed by [Gatehouse.Close]. If it is an
+	// [Announcer], processes learn of each other's changes at once instead of
+	// within a second.
 	Store Store
 
 	// Secret is the master secret, of at least 32 random bytes. Refresh tokens
@@ -138,6 +141,9 @@ type Gatehouse struct {
 	users     *cache.Cache[string, read[User]]
 	rotations *cache.Cache[string, rotation]
 
+	terminated *expiring.Set // sessions that are refused without asking the store
+	hints      *hints
+
 	chain   *chain // of the events of this process
 	witness witness
 
@@ -161,7 +167,10 @@ func New(cfg Config) (*Gatehouse, error) {
 		sessions:  cache.New[string, read[Session]](20_000),
 		users:     cache.New[string, read[User]](20_000),
 		rotations: cache.New[string, rotation](20_000),
+
+		terminated: expiring.NewSet(terminatedMax),
 	}
+	g.hints = g.newHints(cfg.Store)
 	for _, s := range append([]Secret{cfg.Secret}, cfg.PreviousSecrets...) {
 		g.refreshKeys = append(g.refreshKeys, derive(s, "gatehouse/refresh-token/1"))
 		g.sealKeys = append(g.sealKeys, derive(s, "gatehouse/seal/1"))
@@ -200,6 +209,9 @@ func New(cfg Config) (*Gatehouse, error) {
 	g.stop = stop
 	g.done.Go(func() { g.maintain(background) })
 	g.done.Go(func() { g.takeCensus(background) })
+	if g.hints.announcer != nil {
+		g.done.Go(func() { g.exchange(background) })
+	}
 	if cfg.Mailer != nil {
 		g.done.Go(func() { g.deliver(background) })
 	}
@@ -331,10 +343,10 @@ func storeFault(doing string, err error) error {
 const maxRaces = 200
 
 // read is a record and the moment before it was read from the store. It is
-// believed for a second; a change made in this process removes it at once.
+// believed for a while; a change made in this process removes it at once.
 type read[T any] struct {
 	record *T
 	at     time.Time
 }
 
-func (r read[T]) fresh() bool { return time.Since(r.at) < time.Second }
+func (r read[T]) fresh() bool { return time.Since(r.at) < believed }

@@ -29,6 +29,7 @@ func (g *Gatehouse) maintain(ctx context.Context) {
 		case <-tick.C:
 			g.attempt(ctx, "read signing keys", 30*time.Second, g.loadKeys)
 			g.attempt(ctx, "sweep", 30*time.Second, g.sweep)
+			g.terminated.Sweep(now())
 			g.attempt(ctx, "keep limits", 30*time.Second, g.keepLimits)
 			g.attempt(ctx, "checkpoint of events", 30*time.Second, g.checkpoint)
 		case <-g.chain.due:

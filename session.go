@@ -59,6 +59,10 @@ func (g *Gatehouse) Authenticate(ctx context.Context, accessToken string) (*Logi
 		return nil, err
 	}
 	trace := clientOf(ctx).Trace
+	if g.refused(c.SessionID) {
+		trace.Note("session", "%s was terminated", c.SessionID)
+		return nil, errInvalidToken
+	}
 	s, err := g.readSession(ctx, c.SessionID)
 	if errors.Is(err, ErrNotFound) {
 		trace.Note("session", "%q of the access token is not in the store", c.SessionID)
@@ -292,6 +296,9 @@ func (g *Gatehouse) updateSession(ctx context.Context, id string, change func(*S
 		}
 		if err != nil {
 			return nil, storeFault("save session", err)
+		}
+		if !s.TerminatedAt.IsZero() {
+			g.terminatedHere(s)
 		}
 		return s, nil
 	}

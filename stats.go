@@ -13,6 +13,7 @@ type Stats struct {
 	Hashing HashingStats
 	Events  map[EventCount]uint64 // recorded, by kind and outcome
 	Limited map[string]uint64     // tries refused, by the limit that refused
+	Hints   HintStats
 }
 
 // EventCount is a kind of event with an outcome.
@@ -45,7 +46,7 @@ func (g *Gatehouse) Stats() Stats {
 			MemoryHeld: int64(h.MemoryHeld) << 10, MemoryBudget: int64(h.MemoryBudget) << 10,
 			Done: h.Done, Refused: h.Refused, WaitTime: histogram(h.Waited), HashTime: histogram(h.Took),
 		},
-		Events: events, Limited: limited,
+		Events: events, Limited: limited, Hints: g.hintStats(),
 	}
 }
 

@@ -124,7 +124,7 @@ func (g *Gatehouse) updateUser(ctx context.Context, id string, change func(*User
 		}
 		u.UpdatedAt = now()
 		err = g.store.SaveUser(ctx, u)
-		g.users.Delete(id) // whatever happened: look again
+		g.changedHere(id) // whatever happened: look again
 		if errors.Is(err, ErrStale) {
 			continue
 		}

@@ -64,6 +64,10 @@ var (
 	hashTime     = describeMetric("hash_seconds", "Time that hashing took.")
 	eventsTotal  = describeMetric("events_total", "Events recorded in the audit log.", "kind", "outcome")
 	limitedTotal = describeMetric("limited_total", "Tries that a limit refused.", "limit")
+	staleness    = describeMetric("staleness_seconds", "How long a change in another process, such as the end of a session, may go unnoticed in this one.")
+	listening    = describeMetric("hints_listening", "Whether hints of other processes arrive (1) or their changes are only read from the store (0).")
+	hintsTotal   = describeMetric("hints_total", "Hints about changes: announced to other processes, heard of them, and dropped because they could not be sent.", "what")
+	terminated   = describeMetric("terminated_sessions", "Sessions that this process refuses without asking the store.")
 )
 
 func describeMetric(name, help string, labels ...string) *prometheus.Desc {
@@ -98,6 +102,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for lane, n := range s.Limited {
 		counter(limitedTotal, n, lane)
 	}
+	gauge(staleness, s.Hints.Staleness.Seconds())
+	gauge(listening, map[bool]float64{true: 1}[s.Hints.Listening])
+	counter(hintsTotal, s.Hints.Announced, "announced")
+	counter(hintsTotal, s.Hints.Heard, "heard")
+	counter(hintsTotal, s.Hints.Dropped, "dropped")
+	gauge(terminated, float64(s.Hints.Terminated))
 }
 
 func histogramMetric(d *prometheus.Desc, h gatehouse.Histogram) prometheus.Metric {
