@@ -25,10 +25,7 @@ func decodeEvent(r Row) (*gatehouse.Event, error) {
 	return e, nil
 }
 
-// AppendEvent implements [gatehouse.Store].
-func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
-	const insert = `INSERT INTO events (` + eventColumns + `) ` +
-		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`
+func encodeEvent(e *gatehouse.Event) ([]any, error) {
 	var data, proof any
 	if len(e.Proof) > 0 {
 		proof = bytes.Clone(e.Proof)
@@ -36,14 +33,26 @@ func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
 	if len(e.Data) > 0 {
 		j, err := text(e.Data)
 		if err != nil {
-			return fmt.Errorf("append event: %w", err)
+			return nil, fmt.Errorf("encode event: %w", err)
 		}
 		data = j
 	}
-	return s.write(ctx, "append event", gatehouse.ErrExists, insert,
+	return []any{
 		e.ID, millis(e.At), e.Kind, e.Outcome, e.UserID, e.ActorID,
 		e.SessionID, e.Address, e.UserAgent, e.Ref, data, millis(e.ExpiresAt),
-		e.Chain, e.Sequence, proof)
+		e.Chain, e.Sequence, proof,
+	}, nil
+}
+
+// AppendEvent implements [gatehouse.Store].
+func (s *Store) AppendEvent(ctx context.Context, e *gatehouse.Event) error {
+	const insert = `INSERT INTO events (` + eventColumns + `) ` +
+		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`
+	args, err := encodeEvent(e)
+	if err != nil {
+		return fmt.Errorf("append event: %w", err)
+	}
+	return s.write(ctx, "append event", gatehouse.ErrExists, insert, args...)
 }
 
 // Events implements [gatehouse.Store]. Each combination of conditions is a text

@@ -8,6 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+const settingColumns = `name, version, value, updated_at`
+
 func decodeSetting(r Row) (*gatehouse.Setting, error) {
 	v := r.values()
 	x := &gatehouse.Setting{Name: v.text(), Version: v.int(), Value: v.bytes(), UpdatedAt: v.time()}
@@ -17,9 +19,17 @@ func decodeSetting(r Row) (*gatehouse.Setting, error) {
 	return x, nil
 }
 
+func encodeSetting(x *gatehouse.Setting) []any {
+	var value any
+	if len(x.Value) > 0 {
+		value = bytes.Clone(x.Value)
+	}
+	return []any{x.Name, x.Version, value, millis(x.UpdatedAt)}
+}
+
 // Setting implements [gatehouse.Store].
 func (s *Store) Setting(ctx context.Context, name string) (*gatehouse.Setting, error) {
-	return find(ctx, s, "setting", `SELECT name, version, value, updated_at FROM settings WHERE name = $1`, decodeSetting, name)
+	return find(ctx, s, "setting", `SELECT `+settingColumns+` FROM settings WHERE name = $1`, decodeSetting, name)
 }
 
 // SaveSetting implements [gatehouse.Store].

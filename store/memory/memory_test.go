@@ -11,3 +11,7 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) gatehouse.Store { return memory.New() })
 }
+
+func TestMover(t *testing.T) {
+	storetest.Mover(t, func(*testing.T) gatehouse.Store { return memory.New() })
+}

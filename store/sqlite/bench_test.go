@@ -147,3 +147,44 @@ func BenchmarkAppendEvent(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLoad is users of an import, 500 at a time, with and without keys of
+// their own, while nobody else writes.
+func BenchmarkLoad(b *testing.B) {
+	for _, keys := range []int{0, 2} {
+		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {
+			s := benchStore(b, 0)
+			cpu := cpuTime(b)
+			for n := 0; n < b.N; {
+				r := &gatehouse.Records{}
+				for len(r.Users) < 500 && n < b.N {
+					u := benchUser(n)
+					u.Version = 1
+					for k := range keys {
+						u.Keys = append(u.Keys, fmt.Sprintf("key:%d:%d", k, n))
+					}
+					r.Users = append(r.Users, u)
+					n++
+				}
+				if taken, err := s.Load(b.Context(), r); err != nil || taken.Len() > 0 {
+					b.Fatal(taken, err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "users/s")
+			b.ReportMetric(float64((cpuTime(b)-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkWalk is a user of a walk through all.
+func BenchmarkWalk(b *testing.B) {
+	s := benchStore(b, b.N)
+	n := 0
+	err := s.Walk(b.Context(), func(r *gatehouse.Records) error {
+		n += len(r.Users)
+		return nil
+	})
+	if err != nil || n != b.N {
+		b.Fatalf("%d users, want %d; err = %v", n, b.N, err)
+	}
+}

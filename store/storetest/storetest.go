@@ -13,7 +13,8 @@
 //	}
 //
 // A store that several processes may use at once should also pass [Races] with
-// several handles on one database.
+// several handles on one database, and one that is a [gatehouse.Mover] also
+// [Mover].
 package storetest
 
 import (
