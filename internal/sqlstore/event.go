@@ -39,7 +39,7 @@ func encodeEvent(e *gatehouse.Event) ([]any, error) {
 	}
 	return []any{
 		e.ID, millis(e.At), e.Kind, e.Outcome, e.UserID, e.ActorID,
-		e.SessionID, e.Address, e.UserAgent, e.Ref, data, millis(e.ExpiresAt),
+		e.SessionID, e.Address, whatever(e.UserAgent), e.Ref, data, millis(e.ExpiresAt),
 		e.Chain, e.Sequence, proof,
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -27,6 +28,18 @@ var (
 	// not to.
 	Postgres = Dialect{Bytewise: `COLLATE "C"`, SkipLocked: ` FOR UPDATE SKIP LOCKED`}
 )
+
+// Qualify puts a schema, which is quoted already, before every table that one of
+// the statements here names. PostgreSQL would otherwise look for them along a
+// search path, which is a setting of the session, and behind a pooler sessions
+// belong to nobody.
+func Qualify(schema, query string) string {
+	return tables.ReplaceAllString(query, "${1}"+strings.ReplaceAll(schema, "$", "$$")+".${2}")
+}
+
+// tables finds them: a table is named after one of these words and nowhere else.
+var tables = regexp.MustCompile(`\b((?:FROM|INTO|UPDATE|TABLE|EXISTS|ON|REFERENCES)\s+)` +
+	`(users|user_keys|sessions|challenges|events|settings|tasks|gatehouse_probe|gatehouse_schema)\b`)
 
 // Errors of [Migrate].
 var (

@@ -37,7 +37,7 @@ func encodeSession(x *gatehouse.Session, version int64) ([]any, error) {
 		x.Epoch, x.Generation, millis(x.RotatedAt),
 		millis(x.AuthenticatedAt), millis(x.LastSeenAt), methods,
 		millis(x.InactiveAt), millis(x.EndsAt), millis(x.TerminatedAt),
-		x.UserAgent, x.Address, raw(x.Extra),
+		whatever(x.UserAgent), x.Address, raw(x.Extra),
 	}, nil
 }
 

@@ -22,8 +22,8 @@ import (
 // DB is what a store needs of its engine. All methods may be called by any
 // number of goroutines.
 //
-// The f of Write and WriteAll may run in another goroutine, more than once, and
-// even after the method has returned because ctx was done. So it works on
+// An f may run more than once, that of Write and WriteAll also in another goroutine
+// and even after the method has returned because ctx was done. So it works on
 // arguments that were encoded before, never on what the caller owns, and what
 // it finds may be looked at only after the method returned nil.
 //
@@ -107,6 +107,7 @@ func find[R any](ctx context.Context, s *Store, what, query string, decode func(
 func list[R any](ctx context.Context, s *Store, what, query string, decode func(Row) (*R, error), args ...any) ([]*R, error) {
 	var records []*R
 	err := s.db.Read(ctx, func(c Conn) error {
+		records = nil
 		return c.Query(ctx, query, args, func(row Row) error {
 			r, err := decode(row)
 			records = append(records, r)

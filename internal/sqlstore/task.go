@@ -88,12 +88,13 @@ func (s *Store) DeleteTask(ctx context.Context, id string, version int64) error 
 }
 
 // Sweep implements [gatehouse.Store]. Each kind is a write of its own, so that
-// others get their turn in between.
+// others get their turn in between. Where rows are locked, those that somebody is
+// changing are left: the change may be that they live longer.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	var deleted int
 	for _, table := range []string{"sessions", "challenges", "events", "tasks"} {
 		query := `DELETE FROM ` + table + ` WHERE id IN (SELECT id FROM ` + table +
-			` WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+			` WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2` + s.dialect.SkipLocked + `)`
 		var n int64
 		err := s.db.Write(ctx, func(c Conn) (err error) {
 			n, err = c.Exec(ctx, query, now.UnixMilli(), int64(limit))

@@ -4,10 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
 // Encoding: what a record's field is in an argument.
+
+// whatever is a text that a client chose and nobody looks for: what is not UTF-8
+// in it is replaced, because not every engine keeps it.
+func whatever(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+}
 
 // millis is milliseconds since 1970, or nil for the zero time.
 func millis(t time.Time) any {

@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sqlstore"
+)
+
+// errText is the answer to a record with a text that PostgreSQL cannot keep. Who
+// looks for such a text finds nothing.
+var errText = errors.New("a text that is not UTF-8, or holds a NUL, cannot be kept in PostgreSQL")
+
+func storable(args []any) bool {
+	for _, a := range args {
+		if s, ok := a.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
+			return false
+		}
+	}
+	return true
+}
+
+// explain says what an error of the database means to a store, and to the one who
+// runs it. Details of the server are left out: they quote what is in the rows.
+func explain(err error, t target) error {
+	if err == nil || errors.Is(err, gatehouse.ErrUnavailable) {
+		return err
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return connection(err)
+	}
+	if e.Code == "23505" { // unique_violation
+		return sqlstore.ErrDuplicate
+	}
+	said := fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
+	if why := t.advice(e); why != "" {
+		said += ": " + why
+	}
+	if passing(e) {
+		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, said)
+	}
+	return errors.New(said)
+}
+
+// connection is an error that is not the server's: of the network, of TLS, of time.
+func connection(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: no answer in time: %w", gatehouse.ErrUnavailable, err)
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return fmt.Errorf("%w: %w", gatehouse.ErrUnavailable, err) // it names the server and the user, and no password
+	}
+	return fmt.Errorf("%w: the connection to the database was lost: %w", gatehouse.ErrUnavailable, err)
+}
+
+// passing reports whether an error is one of circumstances, which may pass, and not
+// one of the statement or the data.
+func passing(e *pgconn.PgError) bool {
+	if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Severity == "PANIC" || e.SeverityUnlocalized == "PANIC" {
+		return true
+	}
+	switch e.Code {
+	case "25006", // read_only_sql_transaction
+		"40001", "40P01", // serialization_failure, deadlock_detected
+		"42501", // insufficient_privilege
+		"55P03", // lock_not_available
+		"55006", // object_in_use
+		"57014": // query_canceled
+		return true
+	}
+	switch e.Code[:min(2, len(e.Code))] {
+	case "08", // connection exceptions
+		"53", // insufficient resources: disk full, out of memory, too many connections
+		"57", // operator intervention
+		"58": // system errors
+		return true
+	}
+	return false
+}
+
+// advice is what to do about an error, if that can be told from its code.
+func (t target) advice(e *pgconn.PgError) string {
+	c := t.pool.ConnConfig
+	switch e.Code {
+	case "28P01", "28000": // invalid_password, invalid_authorization_specification
+		return "check user and password in the URL of the database, and pg_hba.conf"
+	case "3D000": // invalid_catalog_name
+		return fmt.Sprintf(`have it made with CREATE DATABASE %q OWNER %q`, c.Database, c.User)
+	case "42501": // insufficient_privilege
+		switch {
+		case strings.Contains(e.Message, "for database"):
+			return fmt.Sprintf(`have the schema made with CREATE SCHEMA %s AUTHORIZATION %q, or GRANT CREATE ON DATABASE %q TO %q`,
+				t.schema, c.User, c.Database, c.User)
+		case strings.Contains(e.Message, "for schema"):
+			return fmt.Sprintf(`GRANT USAGE, CREATE ON SCHEMA %s TO %q`, t.schema, c.User)
+		case strings.Contains(e.Message, "must be owner"):
+			return fmt.Sprintf(`migrate as the user who owns the tables of schema %s, with gatehouse migrate`, t.schema)
+		}
+		return fmt.Sprintf(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %q`, t.schema, c.User)
+	case "42P01": // undefined_table
+		return fmt.Sprintf("a table of schema %s has been removed: restore a backup", t.schema)
+	case "53100": // disk_full
+		return "make room on the disk of the database"
+	case "53300": // too_many_connections
+		return "raise max_connections, lower pool_max_conns, or put pgbouncer in between"
+	case "25006": // read_only_sql_transaction
+		return "this server is a standby, or default_transaction_read_only is on"
+	case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
+		return "the database is stopping or starting"
+	case "55P03": // lock_not_available
+		return "another transaction holds the tables: a long one of an application, or a dump"
+	case "23503": // foreign_key_violation
+		return fmt.Sprintf("table %s.%s refers to it: let it do so with ON DELETE CASCADE or SET NULL", e.SchemaName, e.TableName)
+	}
+	return ""
+}
