@@ -21,16 +21,16 @@ func (c migrate) Run(p *program) error {
 	}
 	// Without a database there is nothing to migrate, and making one is for
 	// serve, which makes the secret that belongs to it.
-	if err := loaded.Settings.RequireDatabase(); err != nil {
+	ctx, database := context.Background(), server.DatabaseOf(&loaded.Settings)
+	if err := database.Require(ctx); err != nil {
 		return err
 	}
-	ctx, file := context.Background(), loaded.Settings.DatabaseFile()
-	from, to, err := sqlite.SchemaVersion(ctx, file)
+	from, to, err := database.SchemaVersion(ctx)
 	if err != nil {
 		return err
 	}
 	if !c.DryRun && from < to {
-		if from, to, err = sqlite.Migrate(ctx, file); err != nil {
+		if from, to, err = database.Migrate(ctx); err != nil {
 			return err
 		}
 	}
@@ -57,10 +57,14 @@ func (c backup) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := loaded.Settings.RequireDatabase(); err != nil {
+	ctx, database := context.Background(), server.DatabaseOf(&loaded.Settings)
+	if err := database.Require(ctx); err != nil {
 		return err
 	}
-	ctx, file := context.Background(), loaded.Settings.DatabaseFile()
+	file, ok := database.File()
+	if !ok {
+		return nativeBackup(database)
+	}
 	// Opening would migrate, and who makes a backup before an upgrade wants the
 	// database as it is.
 	current, wanted, err := sqlite.SchemaVersion(ctx, file)
@@ -84,6 +88,11 @@ func (c backup) Run(p *program) (err error) {
 	return nil
 }
 
+// nativeBackup is the answer for databases with better means than ours.
+func nativeBackup(d server.Database) error {
+	return usageError("this is for SQLite; " + d.Engine() + " has means of its own, which docs/operations.md names, and gatehouse export writes an archive of any database")
+}
+
 type restore struct {
 	File         string `arg:"" help:"The backup." type:"existingfile"`
 	Force        bool   `help:"Replace the database that is there."`
@@ -96,6 +105,9 @@ func (c restore) Run(p *program) error {
 		return err
 	}
 	s := &loaded.Settings
+	if d := server.DatabaseOf(s); d.Engine() != "SQLite" {
+		return nativeBackup(d)
+	}
 	if err := server.MakeFolder(s.Data); err != nil {
 		return err
 	}

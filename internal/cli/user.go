@@ -39,13 +39,13 @@ func (p *program) operate(do func(context.Context, *gatehouse.Gatehouse) error) 
 	return p.open(server.OpenExisting, do)
 }
 
-func (p *program) open(open func(*server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *gatehouse.Gatehouse) error) (err error) {
+func (p *program) open(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *gatehouse.Gatehouse) error) (err error) {
 	loaded, err := p.load()
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	instance, err := open(&loaded.Settings, log)
+	instance, err := open(context.Background(), &loaded.Settings, log)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func TestBreachListsOfSettings(t *testing.T) {
 		}
 		away.Store(c.away)
 		var log strings.Builder
-		i, err := Open(&l.Settings, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		i, err := Open(t.Context(), &l.Settings, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestContextWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := Open(&l.Settings, slog.New(slog.DiscardHandler))
+	i, err := Open(t.Context(), &l.Settings, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

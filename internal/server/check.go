@@ -148,29 +148,6 @@ func (l *loader) checkExposure(s *Settings, public *url.URL) {
 	}
 }
 
-func (l *loader) checkStorage(s *Settings) {
-	from := l.From("database")
-	switch scheme, file, ok := strings.Cut(s.Database, ":"); {
-	case s.Database == "":
-	case ok && scheme == "sqlite" && strings.HasPrefix(file, "//"):
-		l.fault(from, "database", "must be sqlite:FILE, without slashes that belong to no path")
-	case ok && scheme == "sqlite" && file != "" && file != ":memory:" && !strings.ContainsAny(file, "?#"):
-	case ok && scheme == "sqlite":
-		l.fault(from, "database", "must be sqlite: and the path of a file, without parameters")
-	case scheme == "postgres" || scheme == "postgresql" || strings.HasPrefix(scheme, "mongodb"):
-		l.fault(from, "database", "asks for %s, and this version supports SQLite only: set GATEHOUSE_DATABASE=sqlite:FILE, which beats every other name", engines[scheme])
-	default:
-		l.fault(from, "database", "must be sqlite:FILE, for instance sqlite:/var/lib/gatehouse/gatehouse.db")
-	}
-	if s.Data == "" {
-		l.fault(l.From("data"), "data", "must name a folder")
-	}
-}
-
-var engines = map[string]string{
-	"postgres": "PostgreSQL", "postgresql": "PostgreSQL", "mongodb": "MongoDB", "mongodb+srv": "MongoDB",
-}
-
 func (l *loader) checkSecrets(s *Settings) {
 	for _, p := range s.secrets() {
 		if p.secret.Len() == 0 {

@@ -138,8 +138,13 @@ func (l *loader) readYAML(flags map[string]string) {
 		l.Settings.Config = l.file
 	}
 	for _, e := range entries {
-		if s, ok := settingNamed(strings.ReplaceAll(e.name, "_", "-")); ok && s.secret() && others(mode) {
+		s, ok := settingNamed(strings.ReplaceAll(e.name, "_", "-"))
+		switch {
+		case !ok || !others(mode):
+		case s.secret():
 			l.fault(l.at(e), s.name, "is in a file that other users can read: chmod 600 %s, or move it to a file of its own and name that with %s_file", l.file, s.key())
+		case strings.Contains(e.value, "://") && strings.Contains(e.value, "@"):
+			l.fault(l.at(e), s.name, "is in a file that other users can read: chmod 600 %s, or set %s", l.file, s.variable())
 		}
 	}
 }
@@ -197,29 +202,18 @@ func ours(variable string) bool { return strings.HasPrefix(variable, "GATEHOUSE_
 // service that is called gatehouse; nobody wrote them.
 var serviceLink = regexp.MustCompile(`^GATEHOUSE_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// absent are names that the product has and this version cannot honour; a
-// setting that does nothing would be a lie.
-var absent = map[string]string{
-	"redis": "this version keeps everything in SQLite and uses no Redis; remove it",
-}
-
 func (l *loader) refuseUnknown() {
 	var variables, keys []string
 	for _, s := range table {
 		variables, keys = append(variables, s.variable()), append(keys, s.key())
 	}
-	unknown := func(from Source, name, key string, names []string) {
-		if text, ok := absent[key]; ok {
-			l.fault(from, "", "%s: %s", name, text)
-			return
-		}
+	unknown := func(from Source, name string, names []string) {
 		hint := "gatehouse config lists the settings"
 		if n := nearest(strings.ToLower(name), names); n != "" {
 			hint = "did you mean " + n + "?"
 		}
 		l.fault(from, "", "there is no setting %s; %s", quoteName(name), hint)
 	}
-	key := func(variable string) string { return strings.ToLower(strings.TrimPrefix(variable, "GATEHOUSE_")) }
 
 	names := make([]string, 0, len(l.environ))
 	for name := range l.environ {
@@ -228,19 +222,19 @@ func (l *loader) refuseUnknown() {
 	slices.Sort(names)
 	for _, name := range names {
 		if ours(name) && !slices.Contains(variables, name) && !serviceLink.MatchString(name) {
-			unknown(Source{Kind: "environment", Name: quoteName(name)}, name, key(name), variables)
+			unknown(Source{Kind: "environment", Name: quoteName(name)}, name, variables)
 		}
 	}
 	for _, e := range l.dotenv {
 		if ours(e.name) && !slices.Contains(variables, e.name) && !serviceLink.MatchString(e.name) {
-			unknown(Source{Kind: "file", Name: ".env", Line: e.line}, e.name, key(e.name), variables)
+			unknown(Source{Kind: "file", Name: ".env", Line: e.line}, e.name, variables)
 		}
 	}
 	for _, e := range l.yaml {
 		if e.name == "config" {
 			l.fault(l.at(e), "", "a settings file cannot name another one; use --config or GATEHOUSE_CONFIG")
 		} else if !slices.Contains(keys, e.name) {
-			unknown(l.at(e), e.name, e.name, keys)
+			unknown(l.at(e), e.name, keys)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,7 +95,7 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingInEverySpelling(t *testing.T) {
 	samples := map[string]string{
 		"config": "other.yaml", "mode": "production", "listen": "127.0.0.1:9", "url": "https://a.example", "data": "d",
-		"database": "sqlite:x.db", "secret": strong, "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
+		"database": "sqlite:x.db", "redis": "redis://127.0.0.1", "redis-use": "limits", "secret": strong, "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"breach-file": "b", "breach-range-url": "https://r.example/range", "breach-range-away": "accept",
@@ -204,7 +205,9 @@ func TestRefusals(t *testing.T) {
 		{inYAML("listen: 127.0.0.1:1\nlogin_level: info\nlog_levle: info"), "gatehouse.yaml:2: there is no setting login_level; did you mean log_level?\ngatehouse.yaml:3: there is no setting log_levle; did you mean log_level?"},
 		{inYAML("access-cookie: a"), `gatehouse.yaml:1: there is no setting access-cookie; did you mean access_cookie?`},
 		{inYAML("config: other.yaml"), `gatehouse.yaml:1: a settings file cannot name another one; use --config or GATEHOUSE_CONFIG`},
-		{env("GATEHOUSE_REDIS=redis://x"), `environment GATEHOUSE_REDIS: GATEHOUSE_REDIS: this version keeps everything in SQLite and uses no Redis; remove it`},
+		{env("GATEHOUSE_REDIS=localhost:6379"), `environment GATEHOUSE_REDIS: must be a URL that begins with one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster, redis+unix, for instance redis://gatehouse@redis.example.com:6379`},
+		{env("GATEHOUSE_REDIS_USE=limits"), `environment GATEHOUSE_REDIS_USE: is set, but no Redis: set GATEHOUSE_REDIS or remove it`},
+		{in{flags: map[string]string{"redis": "redis://:hunter22@redis.example.com"}}, `--redis: holds a password, and every user of this machine can read the arguments of a program: set GATEHOUSE_REDIS`},
 		{env("GATEHOUSE_METRICS_LISTEN=9090"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},
 		{env("GATEHOUSE_METRICS_LISTEN=127.0.0.1:8080"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},
 		{env("GATEHOUSE_LIMITS=maybe"), `environment GATEHOUSE_LIMITS: must be one of on, off, forced-off`},
@@ -250,10 +253,13 @@ func TestRefusals(t *testing.T) {
 		{env("GATEHOUSE_ACCESS_COOKIE=a;b"), `environment GATEHOUSE_ACCESS_COOKIE: must be letters, digits, - and _`},
 		{env("GATEHOUSE_ACCESS_COOKIE=__Host-a"), `environment GATEHOUSE_ACCESS_COOKIE: has a prefix that browsers accept on https only, and the public URL is not https`},
 		{env("GATEHOUSE_OVERRIDES=nowhere"), `environment GATEHOUSE_OVERRIDES: nowhere: no such file or directory`},
-		{env("GATEHOUSE_DATABASE=postgres://u:p@db/x"), `environment GATEHOUSE_DATABASE: asks for PostgreSQL, and this version supports SQLite only: set GATEHOUSE_DATABASE=sqlite:FILE, which beats every other name`},
-		{env("MONGODB_URI=mongodb+srv://u:p@db/x"), `alias MONGODB_URI: database asks for MongoDB, and this version supports SQLite only: set GATEHOUSE_DATABASE=sqlite:FILE, which beats every other name`},
+		{env("GATEHOUSE_DATABASE=postgres://u:p%zz@db/x"), `environment GATEHOUSE_DATABASE: cannot be read as the address of PostgreSQL: it must look like postgres://gatehouse@db.example.com/app, with every character of user and password that is none of A-Z a-z 0-9 - . _ ~ written as %XX`},
+		{env("MONGODB_URI=mongodb://u:p/p@db/x"), `alias MONGODB_URI: database cannot be read as the address of MongoDB: it must look like mongodb://gatehouse@db.example.com/app, with every character of user and password that is none of A-Z a-z 0-9 - . _ ~ written as %XX`},
+		{in{flags: map[string]string{"database": "postgres://u:p@db/x"}}, `--database: holds a password, and every user of this machine can read the arguments of a program: set GATEHOUSE_DATABASE`},
+		{in{flags: map[string]string{"database": "postgres://db/x?password=p"}}, `--database: holds a password, and every user of this machine can read the arguments of a program: set GATEHOUSE_DATABASE`},
+		{env("GATEHOUSE_DATABASE=mysql://db/x"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, postgres://… or mongodb://…, for instance sqlite:/var/lib/gatehouse/gatehouse.db`},
 		{env("GATEHOUSE_DATABASE=sqlite:///x.db"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, without slashes that belong to no path`},
-		{env("GATEHOUSE_DATABASE=x.db"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, for instance sqlite:/var/lib/gatehouse/gatehouse.db`},
+		{env("GATEHOUSE_DATABASE=x.db"), `environment GATEHOUSE_DATABASE: must be sqlite:FILE, postgres://… or mongodb://…, for instance sqlite:/var/lib/gatehouse/gatehouse.db`},
 
 		{env("GATEHOUSE_BREACH_FILE=nowhere"), `environment GATEHOUSE_BREACH_FILE: nowhere: no such file or directory`},
 		{in{files: map[string]string{"list.txt": "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:1\n"}, env: []string{"GATEHOUSE_BREACH_FILE=list.txt"}}, `environment GATEHOUSE_BREACH_FILE: list.txt: is no breach file; gatehouse breach build makes one of a list of hashes`},
@@ -372,6 +378,11 @@ func TestFilesThatOthersCanRead(t *testing.T) {
 	if want := "gatehouse.yaml:2: secret is in a file that other users can read: chmod 600 gatehouse.yaml, or move it to a file of its own and name that with secret_file"; err == nil || err.Error() != want {
 		t.Errorf("YAML: %v, want %s", err, want)
 	}
+	write("gatehouse.yaml", "database: postgres://u:p@db/x\n")
+	_, err = Load(Input{})
+	if want := "gatehouse.yaml:1: database is in a file that other users can read: chmod 600 gatehouse.yaml, or set GATEHOUSE_DATABASE"; err == nil || err.Error() != want {
+		t.Errorf("database in YAML: %v, want %s", err, want)
+	}
 	write("gatehouse.yaml", "home: /x\n")
 	write(".env", "JWT_REFRESH_SECRET="+strong)
 	l, err := Load(Input{})
@@ -480,16 +491,50 @@ func TestReportHidesSecrets(t *testing.T) {
 }
 
 func TestReportHidesTheDatabasePassword(t *testing.T) {
-	l, err := env("MONGODB_URI=mongodb://ann:hunter22@db/app").load(t)
-	if err == nil {
-		t.Fatal("accepted")
+	for _, c := range []struct{ database, want string }{
+		{"mongodb://ann:hunter22@a:1,b:2/app?replicaSet=rs", "mongodb://ann@a:1,b:2/app"},
+		{"postgres://ann:hunter22@db/app", "postgres://ann@db/app"},
+		{"postgres://db/app?user=ann&password=hunter22", "postgres://db/app"},
+		{"mysql://ann:hunter22@db/app", "mysql://ann@db/app"},
+		{"postgres://ann:hunter22/%zz@db/app", "[hidden]"},
+	} {
+		l, err := prod("GATEHOUSE_DATABASE="+c.database, "GATEHOUSE_REDIS=redis://:hunter22@cache:6379/0").load(t)
+		var b strings.Builder
+		_ = l.WriteReport(&b)
+		if !strings.Contains(b.String(), " "+c.want+" ") || !strings.Contains(b.String(), " redis://cache:6379/0 ") {
+			t.Errorf("the report lacks %s:\n%s", c.want, b.String())
+		}
+		faults, _ := errors.AsType[Faults](err)
+		_ = l.WriteJSON(&b, faults)
+		if strings.Contains(b.String()+fmt.Sprint(err, l.Warnings, l.inForce()), "hunter22") {
+			t.Errorf("the password is shown:\n%s%v%v", b.String(), err, l.Warnings)
+		}
 	}
-	var b strings.Builder
-	_ = l.WriteReport(&b)
-	faults, _ := errors.AsType[Faults](err)
-	_ = l.WriteJSON(&b, faults)
-	if strings.Contains(b.String()+err.Error(), "hunter22") {
-		t.Errorf("the password is shown:\n%s", b.String())
+}
+
+// A connection that can be read on the way is warned about.
+func TestPlaintextWarnings(t *testing.T) {
+	for _, c := range []struct {
+		set  string
+		warn bool
+	}{
+		{"GATEHOUSE_DATABASE=postgres://db.example.com/app", true},
+		{"GATEHOUSE_DATABASE=postgres://db.example.com/app?sslmode=verify-full", false},
+		{"GATEHOUSE_DATABASE=postgres://127.0.0.1/app", false},
+		{"GATEHOUSE_DATABASE=postgres:///app?host=/run/postgresql", false},
+		{"GATEHOUSE_DATABASE=mongodb://db.example.com/app", true},
+		{"GATEHOUSE_DATABASE=mongodb://db.example.com/app?tls=true", false},
+		{"GATEHOUSE_DATABASE=mongodb+srv://db.example.com/app", false},
+		{"GATEHOUSE_REDIS=redis://db.example.com", true},
+		{"GATEHOUSE_REDIS=rediss+sentinel://db.example.com/main", false},
+	} {
+		l, err := prod(c.set).load(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(fmt.Sprint(l.Warnings), "without TLS"); got != c.warn {
+			t.Errorf("%s: warnings %q, want one: %v", c.set, l.Warnings, c.warn)
+		}
 	}
 }
 

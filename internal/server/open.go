@@ -1,44 +1,40 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
-
-// ErrNoDatabase is the answer of [OpenExisting] when nothing was ever kept where
-// the settings point to.
-var ErrNoDatabase = errors.New("there is no database")
 
 // Instance is an open Gatehouse: the core on its store.
 type Instance struct {
 	Gatehouse *gatehouse.Gatehouse
-	Store     *sqlite.Store
+	Store     gatehouse.Store
 
 	breaches *breachLists
 }
 
 // Open makes what is missing of the data folder, the secret and the database,
 // and opens them.
-func Open(s *Settings, log *slog.Logger) (*Instance, error) {
+func Open(ctx context.Context, s *Settings, log *slog.Logger) (*Instance, error) {
 	if err := MakeFolder(s.Data); err != nil {
 		return nil, err
 	}
-	secret, err := masterSecret(s)
+	secret, err := masterSecret(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	store, err := sqlite.Open(s.DatabaseFile(), sqlite.Options{})
+	store, err := DatabaseOf(s).Open(ctx)
 	if err != nil {
 		return nil, err
 	}
+	warnOf(log, store)
 	breaches, err := s.breachLists(log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -54,38 +50,26 @@ func Open(s *Settings, log *slog.Logger) (*Instance, error) {
 
 // OpenExisting is Open for those who have no use for a new database: it fails
 // with [ErrNoDatabase], and makes nothing, if there is none.
-func OpenExisting(s *Settings, log *slog.Logger) (*Instance, error) {
-	if err := s.RequireDatabase(); err != nil {
+func OpenExisting(ctx context.Context, s *Settings, log *slog.Logger) (*Instance, error) {
+	if err := DatabaseOf(s).Require(ctx); err != nil {
 		return nil, err
 	}
-	return Open(s, log)
+	return Open(ctx, s, log)
 }
 
-// RequireDatabase is nil if there is a database, and [ErrNoDatabase] otherwise.
-func (s *Settings) RequireDatabase() error {
-	there, err := s.databaseExists()
-	if err == nil && !there {
-		path, aerr := filepath.Abs(s.DatabaseFile())
-		if aerr != nil {
-			path = s.DatabaseFile()
+// warnOf logs what an operator should know about a store as it was found.
+func warnOf(log *slog.Logger, store any) {
+	if s, ok := store.(interface{ Warnings() []string }); ok {
+		for _, w := range s.Warnings() {
+			log.Warn(w)
 		}
-		return fmt.Errorf("%w at %s; name the data folder with --data or GATEHOUSE_DATA", ErrNoDatabase, path)
 	}
-	return err
 }
 
 // LacksSecret reports whether no master secret is set, and none is kept.
 func (s *Settings) LacksSecret() bool {
 	_, err := os.Stat(s.KeptSecretFile())
 	return s.Secret.Len() == 0 && errors.Is(err, fs.ErrNotExist)
-}
-
-func (s *Settings) databaseExists() (bool, error) {
-	_, err := os.Stat(s.DatabaseFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // Close ends the work in the background and closes the store and what else is
@@ -113,18 +97,18 @@ func MakeFolder(name string) error {
 // masterSecret is the one of the settings, or else the one kept in the data
 // folder, which is made for a database that does not exist yet. It is never
 // made for one that does: sessions and sealed keys would be lost without a word.
-func masterSecret(s *Settings) (gatehouse.Secret, error) {
+func masterSecret(ctx context.Context, s *Settings) (gatehouse.Secret, error) {
 	if s.Secret.Len() > 0 {
 		return s.Secret, nil
 	}
 	name := s.KeptSecretFile()
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		there, err := s.databaseExists()
+		there, err := DatabaseOf(s).Exists(ctx)
 		if err != nil {
-			return gatehouse.Secret{}, fmt.Errorf("database: %w", err)
+			return gatehouse.Secret{}, err
 		}
 		if there {
-			return gatehouse.Secret{}, fmt.Errorf("there is a database, %s, but no master secret for it: %s is missing; put it back from a backup, or set GATEHOUSE_SECRET_FILE", s.DatabaseFile(), name)
+			return gatehouse.Secret{}, fmt.Errorf("there is a database, %s, but no master secret for it: %s is missing; put it back from a backup, or set GATEHOUSE_SECRET_FILE", DatabaseOf(s), name)
 		}
 		secret, err := makeSecretFile(name)
 		if err != nil {
@@ -147,7 +131,7 @@ func masterSecret(s *Settings) (gatehouse.Secret, error) {
 func (s *Settings) MasterSecrets(files ...string) ([]gatehouse.Secret, error) {
 	var list []gatehouse.Secret
 	if !s.LacksSecret() {
-		current, err := masterSecret(s)
+		current, err := masterSecret(context.Background(), s)
 		if err != nil {
 			return nil, err
 		}

@@ -49,14 +49,14 @@ func TestOneSecret(t *testing.T) {
 
 func TestOpenMakesWhatIsMissing(t *testing.T) {
 	s := settings(t)
-	if _, err := OpenExisting(s, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNoDatabase) {
+	if _, err := OpenExisting(t.Context(), s, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNoDatabase) {
 		t.Errorf("OpenExisting without a database: %v", err)
 	}
 	if _, err := os.Stat(s.Data); err == nil {
 		t.Error("OpenExisting has made a data folder")
 	}
 	for range 2 {
-		i, err := Open(s, slog.New(slog.DiscardHandler))
+		i, err := Open(t.Context(), s, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			s := settings(t)
 			log := slog.New(slog.DiscardHandler)
-			i, err := Open(s, log)
+			i, err := Open(t.Context(), s, log)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, _ := os.ReadFile(s.KeptSecretFile())
-			i, err = Open(s, log)
+			i, err = Open(t.Context(), s, log)
 			if err == nil {
 				t.Fatal("opened", i.Close())
 			}
@@ -130,7 +130,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestDatabaseElsewhere(t *testing.T) {
 	s := settings(t, "GATEHOUSE_DATABASE=sqlite:other.db")
 	log := slog.New(slog.DiscardHandler)
-	i, err := Open(s, log)
+	i, err := Open(t.Context(), s, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestDatabaseElsewhere(t *testing.T) {
 		t.Error(err)
 	}
 	s.Data = "another"
-	if _, err := Open(s, log); err == nil || !strings.Contains(err.Error(), filepath.Join("another", "secret")+" is missing") {
+	if _, err := Open(t.Context(), s, log); err == nil || !strings.Contains(err.Error(), filepath.Join("another", "secret")+" is missing") {
 		t.Errorf("%v, want it to miss the secret", err)
 	}
 }

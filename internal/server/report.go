@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -25,9 +26,9 @@ func (l *Loaded) Report() []Entry {
 		case s.name == "mode" && e.From == "default":
 			e.From = "default, " + l.whyMode()
 		case s.name == "database" && e.Value == "":
-			e.Value = "sqlite:" + l.Settings.DatabaseFile()
-		case s.name == "database" && !strings.HasPrefix(e.Value, "sqlite:"):
-			e.Value = "[hidden]" // may hold a password
+			e.Value = DatabaseOf(&l.Settings).String()
+		case s.name == "database" || s.name == "redis":
+			e.Value = shown(e.Value)
 		case s.name == "secret" && e.Value == "":
 			e.Value = "[made at first start, in " + l.Settings.KeptSecretFile() + "]"
 			if _, err := os.Stat(l.Settings.KeptSecretFile()); err == nil {
@@ -55,7 +56,12 @@ func (l *Loaded) inForce() map[string]string {
 		secrets[s.key()] = s.secret()
 	}
 	values := map[string]string{}
+	shared := l.Settings.Database != "" && !strings.HasPrefix(l.Settings.Database, "sqlite:")
 	for _, e := range l.Report() {
+		// Instances on one database would tell each other's as a change.
+		if shared && slices.Contains([]string{"config", "data", "listen", "metrics_listen"}, e.Name) {
+			continue
+		}
 		if !secrets[e.Name] {
 			values[e.Name] = e.Value
 		}

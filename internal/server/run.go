@@ -30,7 +30,7 @@ func Run(ctx context.Context, l *Loaded, out, log io.Writer, terminal bool) (err
 		return err
 	}
 	defer socket.Close()
-	instance, err := Open(s, logger)
+	instance, err := Open(ctx, s, logger)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/postgres"
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
+)
+
+// ErrNoDatabase is the answer of [OpenExisting] when nothing was ever kept where
+// the settings point to.
+var ErrNoDatabase = errors.New("there is no database")
+
+// Database is a database by its address, which is that of the setting: sqlite:FILE,
+// postgres://… or mongodb://…
+type Database struct {
+	address string
+}
+
+// DatabaseOf is the database that the settings choose.
+func DatabaseOf(s *Settings) Database {
+	if s.Database == "" {
+		return Database{"sqlite:" + filepath.Join(s.Data, "gatehouse.db")}
+	}
+	return Database{s.Database}
+}
+
+// String is the address as it may be shown: without passwords.
+func (d Database) String() string { return shown(d.address) }
+
+// File is the path of the file of SQLite; ok is false for all others.
+func (d Database) File() (path string, ok bool) { return strings.CutPrefix(d.address, "sqlite:") }
+
+func (d Database) scheme() string {
+	scheme, _, _ := strings.Cut(d.address, ":")
+	return scheme
+}
+
+// Engine is the name of the engine, for people.
+func (d Database) Engine() string { return engines[d.scheme()].name }
+
+// Open opens the database, and makes in it what is missing.
+func (d Database) Open(ctx context.Context) (gatehouse.Store, error) {
+	switch d.scheme() {
+	case "sqlite":
+		file, _ := d.File()
+		return sqlite.Open(file, sqlite.Options{})
+	case "postgres", "postgresql":
+		return postgres.Open(ctx, d.address, postgres.Options{})
+	}
+	return nil, d.unknown()
+}
+
+// Exists reports whether anything was ever kept there.
+func (d Database) Exists(ctx context.Context) (bool, error) {
+	if file, ok := d.File(); ok {
+		_, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	current, _, err := d.SchemaVersion(ctx)
+	return current > 0, err
+}
+
+// Require is nil if anything was ever kept there, and [ErrNoDatabase] otherwise.
+func (d Database) Require(ctx context.Context) error {
+	there, err := d.Exists(ctx)
+	if err != nil || there {
+		return err
+	}
+	file, ok := d.File()
+	if !ok {
+		return fmt.Errorf("%w of Gatehouse at %s yet; gatehouse serve makes one", ErrNoDatabase, d)
+	}
+	if path, err := filepath.Abs(file); err == nil {
+		file = path
+	}
+	return fmt.Errorf("%w at %s; name the data folder with --data or GATEHOUSE_DATA", ErrNoDatabase, file)
+}
+
+// SchemaVersion is the version of the schema and the one that this program works
+// with. It changes nothing.
+func (d Database) SchemaVersion(ctx context.Context) (current, wanted int, err error) {
+	switch d.scheme() {
+	case "sqlite":
+		file, _ := d.File()
+		return sqlite.SchemaVersion(ctx, file)
+	case "postgres", "postgresql":
+		return postgres.SchemaVersion(ctx, d.address)
+	}
+	return 0, 0, d.unknown()
+}
+
+// Migrate brings the schema to that of this program.
+func (d Database) Migrate(ctx context.Context) (from, to int, err error) {
+	switch d.scheme() {
+	case "sqlite":
+		file, _ := d.File()
+		return sqlite.Migrate(ctx, file)
+	case "postgres", "postgresql":
+		return postgres.Migrate(ctx, d.address)
+	}
+	return 0, 0, d.unknown()
+}
+
+func (d Database) unknown() error {
+	return fmt.Errorf("%s is no address of a database", d)
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// engines are the kinds of database by the scheme of their URLs, and what an
+// address of each looks like.
+var engines = map[string]engine{
+	"sqlite":      {"SQLite", "sqlite:/var/lib/gatehouse/gatehouse.db"},
+	"postgres":    {"PostgreSQL", "postgres://gatehouse@db.example.com/app"},
+	"postgresql":  {"PostgreSQL", "postgres://gatehouse@db.example.com/app"},
+	"mongodb":     {"MongoDB", "mongodb://gatehouse@db.example.com/app"},
+	"mongodb+srv": {"MongoDB", "mongodb+srv://gatehouse@cluster.example.com/app"},
+}
+
+type engine struct{ name, example string }
+
+// redisSchemes are those of the addresses that package redis understands.
+var redisSchemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "redis+unix"}
+
+func (l *loader) checkStorage(s *Settings) {
+	l.checkDatabase(s)
+	l.checkRedis(s)
+	if s.Data == "" {
+		l.fault(l.From("data"), "data", "must name a folder")
+	}
+}
+
+func (l *loader) checkDatabase(s *Settings) {
+	from := l.From("database")
+	scheme, file, ok := strings.Cut(s.Database, ":")
+	e, known := engines[scheme]
+	switch {
+	case s.Database == "":
+	case !ok || !known:
+		l.fault(from, "database", "must be sqlite:FILE, postgres://… or mongodb://…, for instance %s", engines["sqlite"].example)
+	case scheme == "sqlite" && strings.HasPrefix(file, "//"):
+		l.fault(from, "database", "must be sqlite:FILE, without slashes that belong to no path")
+	case scheme == "sqlite" && (file == "" || file == ":memory:" || strings.ContainsAny(file, "?#")):
+		l.fault(from, "database", "must be sqlite: and the path of a file, without parameters")
+	case scheme != "sqlite":
+		l.checkAddress("database", s.Database, e.name, e.example)
+	}
+}
+
+func (l *loader) checkRedis(s *Settings) {
+	const example = "redis://gatehouse@redis.example.com:6379"
+	scheme, _, _ := strings.Cut(s.Redis, ":")
+	switch {
+	case s.Redis == "":
+		if from, set := l.from["redis-use"]; set {
+			l.fault(from, "redis-use", "is set, but no Redis: set GATEHOUSE_REDIS or remove it")
+		}
+	case !slices.Contains(redisSchemes, scheme):
+		l.fault(l.From("redis"), "redis", "must be a URL that begins with one of %s, for instance %s", strings.Join(redisSchemes, ", "), example)
+	default:
+		l.checkAddress("redis", s.Redis, "Redis", example)
+	}
+}
+
+// checkAddress refuses what is no address of a server, and a password where
+// others can read it. None of its sentences repeats the address.
+func (l *loader) checkAddress(name, address, server, example string) {
+	from := l.From(name)
+	u, err := url.Parse(address)
+	if err != nil || u.Opaque != "" || u.Fragment != "" {
+		l.fault(from, name, "cannot be read as the address of %s: it must look like %s, with every character of user and password that is none of A-Z a-z 0-9 - . _ ~ written as %%XX", server, example)
+		return
+	}
+	if _, password := u.User.Password(); from.Kind == "flag" && (password || hasPassword(u)) {
+		l.fault(from, name, "holds a password, and every user of this machine can read the arguments of a program: set %s", cmp.Or(variableOf(name), name))
+	}
+	if hosts := u.Hostname(); l.Settings.Production() && hosts != "" && !loopbackHost(hosts) && plaintext(u) {
+		l.warn("%s goes to another machine without TLS: who is on the way can read and change everything", strings.ReplaceAll(name, "-", "_"))
+	}
+}
+
+func variableOf(name string) string {
+	s, _ := settingNamed(name)
+	return s.variable()
+}
+
+func hasPassword(u *url.URL) bool {
+	for key := range u.Query() {
+		if strings.EqualFold(key, "password") || strings.EqualFold(key, "sslpassword") {
+			return true
+		}
+	}
+	return false
+}
+
+// plaintext reports whether an address asks for a connection that is, or may
+// become, readable on the way.
+func plaintext(u *url.URL) bool {
+	q := u.Query()
+	switch scheme, _, _ := strings.Cut(u.Scheme, "+"); {
+	case u.Scheme == "mongodb+srv", scheme == "rediss":
+		return q.Get("tls") == "false" || q.Get("ssl") == "false"
+	case scheme == "mongodb":
+		return q.Get("tls") != "true" && q.Get("ssl") != "true"
+	case scheme == "postgres", scheme == "postgresql":
+		return !slices.Contains([]string{"require", "verify-ca", "verify-full"}, q.Get("sslmode"))
+	}
+	return true
+}
+
+// shown is the address of a server as it may be shown: without passwords and
+// parameters.
+func shown(address string) string {
+	if strings.HasPrefix(address, "sqlite:") {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Opaque != "" {
+		return "[hidden]"
+	}
+	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if name := u.User.Username(); name != "" {
+		clean.User = url.User(name)
+	}
+	return clean.String()
+}
