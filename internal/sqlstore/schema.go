@@ -17,16 +17,19 @@ type Dialect struct {
 	Bytewise   string // after the type of a column that is compared by its bytes
 	Clustered  string // after a table whose rows live in the index of its primary key
 	SkipLocked string // after the choice of a row that others may be changing
+	Among      string // between a column and a choice of rows, one of whose values it has
+	AmongEnd   string // after that choice
 }
 
 // The dialects there are.
 var (
 	// SQLite compares text by its bytes anyway. A table WITHOUT ROWID saves
 	// one of two searches in each read, and one of two pages in each insert.
-	SQLite = Dialect{Clustered: ` WITHOUT ROWID`}
+	SQLite = Dialect{Clustered: ` WITHOUT ROWID`, Among: `IN (`, AmongEnd: `)`}
 	// Postgres orders text by the rules of the database's language unless told
-	// not to.
-	Postgres = Dialect{Bytewise: `COLLATE "C"`, SkipLocked: ` FOR UPDATE SKIP LOCKED`}
+	// not to. For IN it may read all of a table, when it expects many rows to be
+	// chosen.
+	Postgres = Dialect{Bytewise: `COLLATE "C"`, SkipLocked: ` FOR UPDATE SKIP LOCKED`, Among: `= ANY (ARRAY(`, AmongEnd: `))`}
 )
 
 // Qualify puts a schema, which is quoted already, before every table that one of

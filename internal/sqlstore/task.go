@@ -93,8 +93,8 @@ func (s *Store) DeleteTask(ctx context.Context, id string, version int64) error 
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	var deleted int
 	for _, table := range []string{"sessions", "challenges", "events", "tasks"} {
-		query := `DELETE FROM ` + table + ` WHERE id IN (SELECT id FROM ` + table +
-			` WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2` + s.dialect.SkipLocked + `)`
+		query := `DELETE FROM ` + table + ` WHERE id ` + s.dialect.Among + `SELECT id FROM ` + table +
+			` WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2` + s.dialect.SkipLocked + s.dialect.AmongEnd
 		var n int64
 		err := s.db.Write(ctx, func(c Conn) (err error) {
 			n, err = c.Exec(ctx, query, now.UnixMilli(), int64(limit))

@@ -122,6 +122,11 @@ func (s *Store) loadUsers(ctx context.Context, users []*gatehouse.User) (left []
 // those. A column that is NULL in every row is left out, since its type cannot be
 // seen.
 func insert(ctx context.Context, c sqlstore.Conn, t sqlstore.Table) (map[string]bool, error) {
+	for _, row := range t.Rows {
+		if !storable(row) {
+			return nil, errText
+		}
+	}
 	var columns, places []string
 	var args []any
 	for i, name := range strings.Split(t.Columns, ", ") {

@@ -1,0 +1,3 @@
+package postgres
+
+var jobs = map[string]func(url string) error{}

@@ -1,0 +1,264 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// PostgresBin is the environment variable that names a folder with the programs of
+// another PostgreSQL than the one installed.
+const PostgresBin = "GATEHOUSE_TEST_POSTGRES_BIN"
+
+// PostgresOptions are choices of [StartPostgres].
+type PostgresOptions struct {
+	// Durable has the server sync what it commits, as one in use does. Default
+	// no, which is quicker, and the same unless the machine loses its power.
+	Durable bool
+	// Settings are added to postgresql.conf, a line each.
+	Settings []string
+}
+
+// PostgresServer is a PostgreSQL server of a test. Its superuser is postgres, with
+// the password [PostgresPassword]; passwords are asked for over the network.
+type PostgresServer struct {
+	bin, folder string
+	port        int
+	cmd         *exec.Cmd
+	ended       chan struct{}
+	log         *os.File
+	databases   atomic.Int64
+}
+
+// PostgresPassword is that of the superuser. It has what must be escaped in a URL.
+const PostgresPassword = "s3cret/pass word@%"
+
+// Postgres starts a server that is stopped, and removed, when the test ends.
+func Postgres(tb testing.TB, opts PostgresOptions) *PostgresServer {
+	tb.Helper()
+	p, err := StartPostgres(opts)
+	check(tb, err)
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the log of PostgreSQL ends with:\n%s", p.tail())
+		}
+		p.Close()
+	})
+	return p
+}
+
+// StartPostgres starts a server with an empty data folder, for a TestMain. Close
+// it in the end.
+func StartPostgres(opts PostgresOptions) (*PostgresServer, error) {
+	initdb, err := program(os.Getenv(PostgresBin), "initdb", "postgresql", "/usr/lib/postgresql/*/bin")
+	if err != nil {
+		return nil, err
+	}
+	// Beside it is all the rest.
+	if initdb, err = filepath.EvalSymlinks(initdb); err != nil {
+		return nil, err
+	}
+	p := &PostgresServer{bin: filepath.Dir(initdb)}
+	if p.folder, err = os.MkdirTemp("", "gatehouse-postgres-"); err != nil {
+		return nil, err
+	}
+	if err := p.create(opts); err != nil {
+		p.Close()
+		return nil, err
+	}
+	if err := p.Start(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *PostgresServer) data() string { return filepath.Join(p.folder, "data") }
+
+func (p *PostgresServer) create(opts PostgresOptions) error {
+	password := filepath.Join(p.folder, "password")
+	if err := os.WriteFile(password, []byte(PostgresPassword+"\n"), 0o644); err != nil {
+		return err
+	}
+	cmd := exec.Command(filepath.Join(p.bin, "initdb"), "-D", p.data(), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
+		"-A", "scram-sha-256", "--pwfile="+password, "--no-sync")
+	cmd.Dir = p.folder
+	if err := unprivileged(cmd, p.folder); err != nil {
+		return err
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	p.port = port
+	settings := append([]string{
+		"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", port), "unix_socket_directories = ''",
+		"max_connections = 200", "shared_buffers = 64MB", "log_min_messages = warning",
+	}, opts.Settings...)
+	if !opts.Durable {
+		settings = append(settings, "fsync = off")
+	}
+	conf, err := os.OpenFile(filepath.Join(p.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = conf.WriteString("\n" + strings.Join(settings, "\n") + "\n")
+	if p.log == nil && err == nil {
+		p.log, err = os.Create(filepath.Join(p.folder, "log"))
+	}
+	return errors.Join(err, conf.Close())
+}
+
+// Start starts the server on the data and the port that it had, and waits until it
+// lets somebody in.
+func (p *PostgresServer) Start() error {
+	const patience = 60 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		err := p.start(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("PostgreSQL has not started within %v: %w\n%s", patience, err, p.tail())
+		}
+		// Processes of a server that was killed may be there for a moment yet.
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (p *PostgresServer) start(ctx context.Context) error {
+	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", p.data())
+	cmd.Dir = p.folder
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := unprivileged(cmd); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		close(ended)
+	}()
+	for {
+		c, err := pgx.Connect(ctx, p.URL("postgres"))
+		if err == nil {
+			p.cmd, p.ended = cmd, ended
+			return c.Close(ctx)
+		}
+		select {
+		case <-ended:
+			return errors.New("it ended at once")
+		case <-ctx.Done():
+			_ = cmd.Process.Kill()
+			<-ended
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the server in order, and does not wait for its clients to leave.
+func (p *PostgresServer) Stop() error {
+	return p.end(func() error { return p.cmd.Process.Signal(syscall.SIGINT) })
+}
+
+// Kill kills all processes of the server at the same moment, as a crash does.
+func (p *PostgresServer) Kill() error {
+	return p.end(func() error {
+		// It must not notice that the others have died: it would tell its clients.
+		err := p.cmd.Process.Signal(syscall.SIGSTOP)
+		for _, pid := range children(p.cmd.Process.Pid) {
+			if child, e := os.FindProcess(pid); e == nil {
+				_ = child.Kill() // it may have ended by itself
+			}
+		}
+		return errors.Join(err, p.cmd.Process.Kill())
+	})
+}
+
+func (p *PostgresServer) end(how func() error) error {
+	if p.cmd == nil {
+		return nil
+	}
+	err := how()
+	<-p.ended
+	p.cmd = nil
+	return err
+}
+
+// Restart stops the server and starts it again.
+func (p *PostgresServer) Restart() error { return errors.Join(p.Stop(), p.Start()) }
+
+// Close kills the server and removes all it has.
+func (p *PostgresServer) Close() {
+	_ = p.Kill() // its data is not needed any more
+	if p.log != nil {
+		p.log.Close()
+	}
+	os.RemoveAll(p.folder)
+}
+
+func (p *PostgresServer) tail() []byte {
+	all, err := os.ReadFile(filepath.Join(p.folder, "log"))
+	if err != nil {
+		return nil
+	}
+	return bytes.TrimSpace(all[max(0, len(all)-4000):])
+}
+
+// Port is the one on which the server listens, on 127.0.0.1.
+func (p *PostgresServer) Port() int { return p.port }
+
+// URL leads the superuser to a database of that name.
+func (p *PostgresServer) URL(database string) string {
+	return p.URLOf("postgres", PostgresPassword, database)
+}
+
+// URLOf leads that user to a database.
+func (p *PostgresServer) URLOf(user, password, database string) string {
+	return postgresURL(p.port, user, password, database)
+}
+
+func postgresURL(port int, user, password, database string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/" + database}
+	return u.String()
+}
+
+// Database makes an empty database, and returns its name.
+func (p *PostgresServer) Database(tb testing.TB) string {
+	tb.Helper()
+	name := fmt.Sprintf("test_%d", p.databases.Add(1))
+	p.Run(tb, "postgres", `CREATE DATABASE `+name)
+	return name
+}
+
+// Run runs statements as the superuser in a database.
+func (p *PostgresServer) Run(tb testing.TB, database, statements string) {
+	tb.Helper()
+	ctx := context.WithoutCancel(tb.Context())
+	c, err := pgx.Connect(ctx, p.URL(database))
+	check(tb, err)
+	defer c.Close(ctx)
+	if _, err := c.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
+		tb.Fatalf("%s: %v", statements, err)
+	}
+}
