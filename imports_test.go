@@ -33,6 +33,7 @@ var rooms = []struct {
 	{"store/memory", []string{""}, "a store keeps records and decides nothing"},
 	{"store/postgres", []string{"", "internal/sqlstore"}, "an engine, around the SQL that all engines share"},
 	{"store/sqlite", []string{"", "internal/sqlstore"}, "an engine, around the SQL that all engines share"},
+	{"store/mongo", []string{""}, "an engine of its own kind: it shares no SQL"},
 	{"store/storetest", []string{""}, "it holds any store to the port, and knows none of them"},
 	{"gatehousetest", []string{"", "store/memory"}, "tests of other programs: a Gatehouse in memory, without a web"},
 	{"web", []string{"", "web/ui"}, "it speaks HTTP for the core, on whichever store"},

@@ -1,0 +1,220 @@
+package mongo
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// schemaVersion is the version of the collections that this program works with.
+const schemaVersion = 1
+
+// index is an index that a collection must have.
+type index struct {
+	name   string
+	key    bson.D
+	unique bool // and sparse: documents without the field are passed over
+}
+
+// indexes are those of each collection. A unique index over an array is one over
+// its elements: that is what makes each of a user's keys lead to that user alone.
+var indexes = map[string][]index{
+	"users": {
+		{"email_key", bson.D{{Key: "email_key", Value: 1}}, true},
+		{"keys", bson.D{{Key: "keys", Value: 1}}, true},
+	},
+	"sessions": {
+		{"of_user", bson.D{{Key: "user_id", Value: 1}, {Key: "terminated_at", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}, false},
+		{"expiry", bson.D{{Key: "expires_at", Value: 1}}, false},
+	},
+	"challenges": {{"expiry", bson.D{{Key: "expires_at", Value: 1}}, false}},
+	"events": {
+		{"of_user", bson.D{{Key: "user_id", Value: 1}, {Key: "_id", Value: 1}}, false},
+		{"of_kind", bson.D{{Key: "kind", Value: 1}, {Key: "_id", Value: 1}}, false},
+		{"of_user_and_kind", bson.D{{Key: "user_id", Value: 1}, {Key: "kind", Value: 1}, {Key: "_id", Value: 1}}, false},
+		{"expiry", bson.D{{Key: "expires_at", Value: 1}}, false},
+	},
+	"settings": nil,
+	"tasks": {
+		{"due", bson.D{{Key: "due_at", Value: 1}, {Key: "_id", Value: 1}}, false},
+		{"expiry", bson.D{{Key: "expires_at", Value: 1}}, false},
+	},
+}
+
+type schemaDocument struct {
+	ID      string `bson:"_id"`
+	Version int64  `bson:"version"`
+}
+
+// prepare sees to it that the collections are there, ours, and as they must be.
+func (s *Store) prepare(ctx context.Context) error {
+	version, err := s.version(ctx)
+	if errors.Is(err, gatehouse.ErrNotFound) {
+		err = s.begin(ctx)
+		version = schemaVersion
+	}
+	if err != nil {
+		return err
+	}
+	if version > schemaVersion {
+		return fmt.Errorf("%w: its collections are of schema version %d, and this program knows %d: use the newer program, or restore a backup of before",
+			ErrNewer, version, schemaVersion)
+	}
+	for name, wanted := range indexes {
+		if err := s.ensure(ctx, s.db.Collection(s.opts.Prefix+name), wanted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// version is that of the schema, or ErrNotFound if there is none.
+func (s *Store) version(ctx context.Context) (int64, error) {
+	d, err := find(ctx, s, "schema version", s.meta, byID("schema"), func(d *schemaDocument) *schemaDocument { return d })
+	if err != nil {
+		return 0, err
+	}
+	if d.Version < 1 {
+		return 0, fmt.Errorf("%w: its schema has version %d", ErrForeign, d.Version)
+	}
+	return d.Version, nil
+}
+
+// begin makes a new database of ours, of which the first document says so. No
+// other collection is made before it: one that is there without it is not ours.
+func (s *Store) begin(ctx context.Context) error {
+	var names []string
+	err := s.attempt(ctx, "collections", func(ctx context.Context) (err error) {
+		names, err = s.db.ListCollectionNames(ctx, bson.D{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		kind, ours := strings.CutPrefix(name, s.opts.Prefix)
+		_, known := indexes[kind]
+		return !ours || !known
+	})
+	if len(names) > 0 {
+		// Another process may have begun since the version was looked for.
+		if _, err := s.version(ctx); !errors.Is(err, gatehouse.ErrNotFound) {
+			return err
+		}
+		slices.Sort(names)
+		return fmt.Errorf("%w: the database %s has the collection %s, and no document that says it belongs to Gatehouse; "+
+			"name another database in the connection string", ErrForeign, s.db.Name(), strings.Join(names, " and "))
+	}
+	if err := s.probe(ctx); err != nil {
+		return err
+	}
+	err = create(ctx, s, "schema version", s.meta, schemaDocument{"schema", schemaVersion})
+	if errors.Is(err, gatehouse.ErrExists) { // another process was faster
+		return nil
+	}
+	return err
+}
+
+// probe tries what the keys of users rest on, which not every server that
+// speaks the protocol of MongoDB does: that a unique index over an array looks
+// at its elements.
+func (s *Store) probe(ctx context.Context) (err error) {
+	c := s.db.Collection(s.opts.Prefix + "probe_" + strings.ToLower(rand.Text()[:10]))
+	if err := s.ensure(ctx, c, indexes["users"]); err != nil {
+		return err
+	}
+	defer func() {
+		dropped := s.attempt(ctx, "drop probe", func(ctx context.Context) error { return c.Drop(ctx) })
+		err = errors.Join(err, dropped)
+	}()
+	for i, keys := range [][]string{{"a", "b"}, {"c"}, {"b", "d"}} {
+		err := create(ctx, s, "probe", c, userDocument{fmt.Sprint(i), userFields{Keys: keys}})
+		if i < 2 && err != nil {
+			return err
+		}
+		if i == 2 && !errors.Is(err, gatehouse.ErrExists) {
+			return errors.Join(fmt.Errorf("%w: its unique indexes do not look into arrays, so that two users could have one key", ErrServer), err)
+		}
+	}
+	return nil
+}
+
+// ensure makes the indexes that are missing, and checks those that are there.
+func (s *Store) ensure(ctx context.Context, c *driver.Collection, wanted []index) error {
+	var found []driver.IndexSpecification
+	err := s.attempt(ctx, "indexes of "+c.Name(), func(ctx context.Context) (err error) {
+		found, err = c.Indexes().ListSpecifications(ctx)
+		if server, ok := errors.AsType[driver.ServerError](err); ok && server.HasErrorCode(26) { // there is no such collection
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var missing []driver.IndexModel
+	for _, w := range wanted {
+		there, err := w.in(found)
+		if err != nil {
+			return fmt.Errorf("%w: %s of %s %w; drop it (db.%s.dropIndex(%q)), and it is made anew at the next start",
+				ErrIndex, w.name, c.Name(), err, c.Name(), w.name)
+		}
+		if !there {
+			o := options.Index().SetName(w.name)
+			if w.unique {
+				o.SetUnique(true).SetSparse(true)
+			}
+			missing = append(missing, driver.IndexModel{Keys: w.key, Options: o})
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	// To index what is there already takes as long as it takes.
+	_, err = c.Indexes().CreateMany(ctx, missing)
+	if driver.IsDuplicateKeyError(err) {
+		return fmt.Errorf("%w: a unique index of %s cannot be made, because documents in it have the same value; restore a backup", ErrIndex, c.Name())
+	}
+	if err = explain(err); err != nil {
+		return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
+	}
+	return nil
+}
+
+// in reports whether the index is among those that were found; its error is in
+// what it differs.
+func (w index) in(found []driver.IndexSpecification) (bool, error) {
+	i := slices.IndexFunc(found, func(f driver.IndexSpecification) bool { return f.Name == w.name })
+	if i < 0 {
+		return false, nil
+	}
+	f := found[i]
+	var key bson.D
+	if err := bson.Unmarshal(f.KeysDocument, &key); err != nil {
+		return true, fmt.Errorf("cannot be read: %w", err)
+	}
+	if !slices.EqualFunc(key, w.key, func(a, b bson.E) bool {
+		return a.Key == b.Key && fmt.Sprint(a.Value) == fmt.Sprint(b.Value)
+	}) {
+		return true, fmt.Errorf("is over %v instead of %v", f.KeysDocument, w.key)
+	}
+	is := func(flag *bool) bool { return flag != nil && *flag }
+	switch {
+	case is(f.Unique) != w.unique:
+		return true, fmt.Errorf("has unique: %t", is(f.Unique))
+	case w.unique && !is(f.Sparse):
+		return true, errors.New("has sparse: false")
+	case f.ExpireAfterSeconds != nil:
+		return true, errors.New("deletes documents by itself (expireAfterSeconds)")
+	}
+	return true, nil
+}
