@@ -1,0 +1,40 @@
+// Package redis keeps in Redis or Valkey what is hot: sessions, challenges and
+// limits, in front of a store that keeps everything else.
+//
+//	client, err := redis.Open(ctx, "redis://localhost:6379", redis.Options{Key: key})
+//	store, err := client.Store(ctx, behind) // a gatehouse.Store
+//	limiter := client.Limiter()             // a gatehouse.Limiter, exact across processes
+//
+//	             ┌ sessions, challenges ──► Redis alone
+//	core ─► Store┤ User(id) ──► a copy in Redis, sealed ─┐ miss
+//	             └ everything else ──────────────────────┴──► the store behind
+//
+// Sessions and challenges are nowhere else: what Redis loses is lost. Whether it
+// loses something depends on its settings, which [Client.Warnings] speaks about.
+//
+// # Atomic steps, and slots
+//
+// Every change is one script, which Redis runs alone. In a Cluster the keys of one
+// script must lie in one slot, so each record lies in one of 64 buckets by its id,
+// beside the index of expiries of that bucket. The list of sessions of a user
+// lies elsewhere, and is written in a step of its own: an id is listed before its
+// session is written, and struck off after the session has ended. The record
+// alone says whose a session is and whether it was terminated, so a list that
+// names too much is harmless, and one that names too little does not happen.
+//
+// # Copies of users
+//
+// A copy is never older than an acknowledged write. Who finds none gets a lease,
+// and the copy that is put there counts only if the lease still stands. Who
+// writes first strikes the copy and the lease and sets a block, then writes the
+// store behind, then lifts the block; while there is one, everybody reads the
+// store behind. If nobody knows what became of the write, the block stays until
+// no write can still be under way.
+//
+//	reader:  lookup ─ miss, lease ─► read behind ─► put, if the lease stands
+//	writer:  block, strike copy and lease ─► write behind ─► lift the block
+//
+// That holds for writers that come through this package. All processes on one
+// database must therefore use the same Redis: the store behind carries a mark
+// that says which, and [Absent] refuses to go without.
+package redis

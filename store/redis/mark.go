@@ -1,0 +1,151 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// markSetting is the setting of the store behind that names its Redis. It is empty
+// if there is none any more.
+const markSetting = "redis"
+
+// ErrOtherRedis: the database is in use with another Redis. Two of them would each
+// show users as they were before the processes on the other one changed them.
+var ErrOtherRedis = errors.New("the database is in use with another Redis than this one: all processes need the same GATEHOUSE_REDIS")
+
+// ErrNeedsRedis: the sessions of the database are in a Redis.
+var ErrNeedsRedis = errors.New("the sessions of this database are in a Redis, and none is set: set GATEHOUSE_REDIS as it is for the other processes")
+
+// Absent is nil if the store is one that can be used without Redis, and
+// [ErrNeedsRedis] if it was last used behind one.
+func Absent(ctx context.Context, store gatehouse.Store) error {
+	s, err := readMark(ctx, store)
+	if err == nil && len(s.Value) > 0 {
+		return ErrNeedsRedis
+	}
+	return err
+}
+
+// Leave ends that a store needs its Redis, or makes way for another one. The
+// sessions and challenges there are given up. No process may be using the store.
+func Leave(ctx context.Context, store gatehouse.Store) error {
+	s, err := readMark(ctx, store)
+	if err != nil || len(s.Value) == 0 {
+		return err
+	}
+	s.Value = nil
+	if err := store.SaveSetting(ctx, s); err != nil {
+		return fmt.Errorf("redis: mark of the database: %w", err)
+	}
+	return nil
+}
+
+func readMark(ctx context.Context, store gatehouse.Store) (*gatehouse.Setting, error) {
+	s, err := store.Setting(ctx, markSetting)
+	if errors.Is(err, gatehouse.ErrNotFound) {
+		return &gatehouse.Setting{Name: markSetting}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redis: mark of the database: %w", err)
+	}
+	return s, nil
+}
+
+// pair gives both the same mark. A Redis without one is new, or has lost all that
+// it had: it gets a new mark, and the store behind as well, so that processes which
+// use another one notice. The mark in Redis lasts once it is in the store behind: if
+// a process ends between the two, another begins anew.
+func (c *Client) pair(ctx context.Context, behind gatehouse.Store) error {
+	differ := 0
+	for {
+		s, err := readMark(ctx, behind)
+		if err != nil {
+			return err
+		}
+		here, err := c.readMark(ctx)
+		if err != nil {
+			return err
+		}
+		if here != "" && here == string(s.Value) {
+			return c.keepMark(ctx)
+		}
+		if here != "" && len(s.Value) > 0 {
+			// Another process may be between the two.
+			if differ++; differ > 10 {
+				return ErrOtherRedis
+			}
+			if err := wait(ctx, 100*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
+		if here == "" {
+			if len(s.Value) > 0 {
+				c.warnings = append(c.warnings, "this Redis knows nothing of the database: it is another one, or has lost its data; everybody has to log in again")
+			}
+			if here, err = c.claimMark(ctx); err != nil {
+				return err
+			}
+		}
+		s.Value = []byte(here)
+		if err := behind.SaveSetting(ctx, s); err != nil && !errors.Is(err, gatehouse.ErrStale) {
+			return fmt.Errorf("redis: mark of the database: %w", err)
+		}
+	}
+}
+
+func (c *Client) markKey() []string { return []string{c.key("mark", "")} }
+
+func (c *Client) readMark(ctx context.Context) (string, error) {
+	a, err := c.one(ctx, "read mark", command{word: []string{"GET"}, keys: c.markKey(), reads: true})
+	return a.text, err
+}
+
+// claimMark gives this Redis a mark for half a minute, unless somebody was faster.
+func (c *Client) claimMark(ctx context.Context) (string, error) {
+	if _, err := c.one(ctx, "write mark", command{word: []string{"SET"}, keys: c.markKey(), args: []string{rand.Text(), "NX", "PX", "30000"}}); err != nil {
+		return "", err
+	}
+	return c.readMark(ctx)
+}
+
+func (c *Client) keepMark(ctx context.Context) error {
+	_, err := c.one(ctx, "keep mark", command{word: []string{"PERSIST"}, keys: c.markKey()})
+	return err
+}
+
+// stillPaired is nil while both have the same mark. A Redis that has lost its data
+// gets it back, since it is the one that was in use.
+func (s *Store) stillPaired(ctx context.Context) error {
+	theirs, err := readMark(ctx, s.behind)
+	if err != nil {
+		return err
+	}
+	if len(theirs.Value) > 0 {
+		back := command{word: []string{"SET"}, keys: s.c.markKey(), args: []string{string(theirs.Value), "NX"}}
+		if _, err := s.c.one(ctx, "keep mark", back); err != nil {
+			return err
+		}
+	}
+	here, err := s.c.readMark(ctx)
+	if err == nil && here != string(theirs.Value) {
+		return fmt.Errorf("redis: %w: %w", gatehouse.ErrUnavailable, ErrOtherRedis)
+	}
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("redis: %w", ctx.Err())
+	}
+}
