@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/mongo"
 	"github.com/gatehouse-auth/gatehouse/store/postgres"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
@@ -54,6 +55,8 @@ func (d Database) Open(ctx context.Context) (gatehouse.Store, error) {
 		return sqlite.Open(file, sqlite.Options{})
 	case "postgres", "postgresql":
 		return postgres.Open(ctx, d.address, postgres.Options{})
+	case "mongodb", "mongodb+srv":
+		return mongo.Open(ctx, d.address, mongo.Options{})
 	}
 	return nil, d.unknown()
 }
@@ -96,6 +99,8 @@ func (d Database) SchemaVersion(ctx context.Context) (current, wanted int, err e
 		return sqlite.SchemaVersion(ctx, file)
 	case "postgres", "postgresql":
 		return postgres.SchemaVersion(ctx, d.address)
+	case "mongodb", "mongodb+srv":
+		return mongo.SchemaVersion(ctx, d.address)
 	}
 	return 0, 0, d.unknown()
 }
@@ -108,6 +113,8 @@ func (d Database) Migrate(ctx context.Context) (from, to int, err error) {
 		return sqlite.Migrate(ctx, file)
 	case "postgres", "postgresql":
 		return postgres.Migrate(ctx, d.address)
+	case "mongodb", "mongodb+srv":
+		return mongo.Migrate(ctx, d.address)
 	}
 	return 0, 0, d.unknown()
 }

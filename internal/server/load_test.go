@@ -205,7 +205,7 @@ func TestRefusals(t *testing.T) {
 		{inYAML("listen: 127.0.0.1:1\nlogin_level: info\nlog_levle: info"), "gatehouse.yaml:2: there is no setting login_level; did you mean log_level?\ngatehouse.yaml:3: there is no setting log_levle; did you mean log_level?"},
 		{inYAML("access-cookie: a"), `gatehouse.yaml:1: there is no setting access-cookie; did you mean access_cookie?`},
 		{inYAML("config: other.yaml"), `gatehouse.yaml:1: a settings file cannot name another one; use --config or GATEHOUSE_CONFIG`},
-		{env("GATEHOUSE_REDIS=localhost:6379"), `environment GATEHOUSE_REDIS: must be a URL that begins with one of redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster, redis+unix, for instance redis://gatehouse@redis.example.com:6379`},
+		{env("GATEHOUSE_REDIS=localhost:6379"), `environment GATEHOUSE_REDIS: must be a URL such as redis://gatehouse@redis.example.com:6379, rediss:// with TLS, redis+sentinel://, redis+cluster:// or unix://`},
 		{env("GATEHOUSE_REDIS_USE=limits"), `environment GATEHOUSE_REDIS_USE: is set, but no Redis: set GATEHOUSE_REDIS or remove it`},
 		{in{flags: map[string]string{"redis": "redis://:hunter22@redis.example.com"}}, `--redis: holds a password, and every user of this machine can read the arguments of a program: set GATEHOUSE_REDIS`},
 		{env("GATEHOUSE_METRICS_LISTEN=9090"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},

@@ -17,6 +17,7 @@ type Instance struct {
 	Gatehouse *gatehouse.Gatehouse
 	Store     gatehouse.Store
 
+	records  records
 	breaches *breachLists
 }
 
@@ -30,22 +31,21 @@ func Open(ctx context.Context, s *Settings, log *slog.Logger) (*Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	store, err := DatabaseOf(s).Open(ctx)
+	records, err := s.openRecords(ctx, secret, log)
 	if err != nil {
 		return nil, err
 	}
-	warnOf(log, store)
 	breaches, err := s.breachLists(log)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, records.Close())
 	}
-	c := s.core(store, secret, log)
-	c.BreachLists = breaches.all
+	c := s.core(records.store, secret, log)
+	c.BreachLists, c.Limiter = breaches.all, records.limiter
 	g, err := gatehouse.New(c)
 	if err != nil {
-		return nil, errors.Join(err, breaches.Close(), store.Close())
+		return nil, errors.Join(err, breaches.Close(), records.Close())
 	}
-	return &Instance{g, store, breaches}, nil
+	return &Instance{g, records.store, records, breaches}, nil
 }
 
 // OpenExisting is Open for those who have no use for a new database: it fails
@@ -57,15 +57,6 @@ func OpenExisting(ctx context.Context, s *Settings, log *slog.Logger) (*Instance
 	return Open(ctx, s, log)
 }
 
-// warnOf logs what an operator should know about a store as it was found.
-func warnOf(log *slog.Logger, store any) {
-	if s, ok := store.(interface{ Warnings() []string }); ok {
-		for _, w := range s.Warnings() {
-			log.Warn(w)
-		}
-	}
-}
-
 // LacksSecret reports whether no master secret is set, and none is kept.
 func (s *Settings) LacksSecret() bool {
 	_, err := os.Stat(s.KeptSecretFile())
@@ -75,7 +66,7 @@ func (s *Settings) LacksSecret() bool {
 // Close ends the work in the background and closes the store and what else is
 // open.
 func (i *Instance) Close() error {
-	return errors.Join(i.Gatehouse.Close(), i.breaches.Close(), i.Store.Close())
+	return errors.Join(i.Gatehouse.Close(), i.breaches.Close(), i.records.Close())
 }
 
 // MakeFolder makes a data folder that only its owner can enter, and refuses one

@@ -20,7 +20,10 @@ var engines = map[string]engine{
 type engine struct{ name, example string }
 
 // redisSchemes are those of the addresses that package redis understands.
-var redisSchemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "redis+unix"}
+var redisSchemes = []string{
+	"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix",
+	"valkey", "valkeys", "valkey+sentinel", "valkeys+sentinel", "valkey+cluster", "valkeys+cluster",
+}
 
 func (l *loader) checkStorage(s *Settings) {
 	l.checkDatabase(s)
@@ -56,7 +59,7 @@ func (l *loader) checkRedis(s *Settings) {
 			l.fault(from, "redis-use", "is set, but no Redis: set GATEHOUSE_REDIS or remove it")
 		}
 	case !slices.Contains(redisSchemes, scheme):
-		l.fault(l.From("redis"), "redis", "must be a URL that begins with one of %s, for instance %s", strings.Join(redisSchemes, ", "), example)
+		l.fault(l.From("redis"), "redis", "must be a URL such as %s, rediss:// with TLS, redis+sentinel://, redis+cluster:// or unix://", example)
 	default:
 		l.checkAddress("redis", s.Redis, "Redis", example)
 	}
@@ -98,7 +101,7 @@ func hasPassword(u *url.URL) bool {
 func plaintext(u *url.URL) bool {
 	q := u.Query()
 	switch scheme, _, _ := strings.Cut(u.Scheme, "+"); {
-	case u.Scheme == "mongodb+srv", scheme == "rediss":
+	case u.Scheme == "mongodb+srv", scheme == "rediss", scheme == "valkeys":
 		return q.Get("tls") == "false" || q.Get("ssl") == "false"
 	case scheme == "mongodb":
 		return q.Get("tls") != "true" && q.Get("ssl") != "true"

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/redis"
+)
+
+// records is where an instance keeps what it keeps.
+type records struct {
+	store   gatehouse.Store
+	limiter gatehouse.Limiter // nil: in memory
+	redis   *redis.Client     // if the store does not close it
+}
+
+// Close closes the store and what is beside it.
+func (r records) Close() error {
+	err := r.store.Close()
+	if r.redis != nil {
+		r.redis.Close()
+	}
+	return err
+}
+
+// openRecords opens the database, and Redis in front of it if there is one.
+func (s *Settings) openRecords(ctx context.Context, secret gatehouse.Secret, log *slog.Logger) (records, error) {
+	store, err := DatabaseOf(s).Open(ctx)
+	if err != nil {
+		return records{}, err
+	}
+	warnOf(log, store)
+	r, err := s.openRedis(ctx, store, secret, log)
+	if err != nil {
+		return records{}, errors.Join(err, store.Close())
+	}
+	return r, nil
+}
+
+func (s *Settings) openRedis(ctx context.Context, behind gatehouse.Store, secret gatehouse.Secret, log *slog.Logger) (records, error) {
+	if s.Redis == "" {
+		return records{store: behind}, redis.Absent(ctx, behind)
+	}
+	key, err := hkdf.Key(sha256.New, secret.Reveal(), nil, "gatehouse/redis/1", 32)
+	if err != nil {
+		return records{}, err
+	}
+	client, err := redis.Open(ctx, s.Redis, redis.Options{Key: gatehouse.NewSecret(key)})
+	if err != nil {
+		return records{}, err
+	}
+	if s.RedisUse == "limits" {
+		if err := redis.Absent(ctx, behind); err != nil {
+			client.Close()
+			return records{}, err
+		}
+		warnOf(log, client)
+		return records{behind, client.Limiter(), client}, nil
+	}
+	front, err := client.Store(ctx, behind)
+	if err != nil {
+		client.Close()
+		return records{}, err
+	}
+	warnOf(log, client)
+	return records{front, client.Limiter(), nil}, nil
+}
+
+// warnOf logs what an operator should know about a server as it was found.
+func warnOf(log *slog.Logger, server any) {
+	if s, ok := server.(interface{ Warnings() []string }); ok {
+		for _, w := range s.Warnings() {
+			log.Warn(w)
+		}
+	}
+}
