@@ -36,6 +36,7 @@ end`
 
 // limitRates is the arithmetic of package limit, to the letter: of each key the
 // time until which all that was booked wears off, and whether a refusal was told.
+// What has worn off is forgotten, which is the same to a clock that never goes back.
 // Numbers in Lua are exact up to 2^53 milliseconds, which is far beyond the windows
 // that are in use.
 //
