@@ -18,5 +18,5 @@ func (away) do(_ context.Context, list ...command) []answer {
 	return answers
 }
 func (away) listen(context.Context, string, func(), func(string)) error { return errAway }
-func (away) servers() map[string]wire                                  { return nil }
-func (away) close()                                                    {}
+func (away) servers() map[string]wire                                   { return nil }
+func (away) close()                                                     {}
