@@ -1,3 +1,0 @@
-package postgres
-
-var jobs = map[string]func(url string) error{}

@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/test/service"
+)
+
+// Behind pgbouncer, where the next statement may be run by another server process,
+// the store keeps its contract.
+func TestBehindPgBouncer(t *testing.T) {
+	b := service.PgBouncer(t, server, "transaction")
+	t.Run("contract", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) gatehouse.Store {
+			return openStore(t, b.URL(server.Database(t)), Options{MaxConns: 20})
+		})
+	})
+	t.Run("several handles", func(t *testing.T) {
+		storetest.Races(t, func(t *testing.T) []gatehouse.Store {
+			db := server.Database(t)
+			// One of them knows the way around.
+			return []gatehouse.Store{
+				openStore(t, b.URL(db), Options{}), openStore(t, b.URL(db), Options{}), openStore(t, server.URL(db), Options{}),
+			}
+		})
+	})
+}
+
+// A pooler is noticed, in either mode, and said to be there.
+func TestAPoolerIsNoticed(t *testing.T) {
+	db := server.Database(t)
+	for _, mode := range []string{"transaction", "session"} {
+		s := openStore(t, service.PgBouncer(t, server, mode).URL(db), Options{})
+		if !slices.ContainsFunc(s.Warnings(), func(w string) bool { return strings.Contains(w, "a connection pooler is in between") }) {
+			t.Errorf("%s: warnings: %q", mode, s.Warnings())
+		}
+		if err := s.Announce(t.Context(), "hello"); err != nil {
+			t.Errorf("%s: announce: %v", mode, err)
+		}
+		err := s.Listen(t.Context(), func() { t.Error("it has begun to listen") }, func(string) {})
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: listen: err = %v, want ErrUnsupported", mode, err)
+		}
+	}
+	if s := openStore(t, server.URL(db), Options{}); slices.ContainsFunc(s.Warnings(), func(w string) bool { return strings.Contains(w, "pooler") }) {
+		t.Errorf("without one: warnings: %q", s.Warnings())
+	}
+}
+
+// Whatever is set for the user or the database, what Gatehouse commits is on the
+// disk: each row tells what was in force when it was written.
+func TestCommitsWaitForTheDisk(t *testing.T) {
+	b := service.PgBouncer(t, server, "transaction")
+	for name, url := range map[string]func(string) string{"direct": server.URL, "pgbouncer": b.URL} {
+		t.Run(name, func(t *testing.T) {
+			db, ctx := server.Database(t), t.Context()
+			if _, _, err := Migrate(ctx, server.URL(db)); err != nil {
+				t.Fatal(err)
+			}
+			const witness = `
+CREATE TABLE seen (what TEXT, value TEXT);
+CREATE FUNCTION witness() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.seen VALUES (TG_OP || ' ' || TG_TABLE_NAME, current_setting('synchronous_commit')); RETURN coalesce(NEW, OLD); END $$;
+CREATE TRIGGER witness BEFORE INSERT OR UPDATE OR DELETE ON gatehouse.users FOR EACH ROW EXECUTE FUNCTION witness();
+CREATE TRIGGER witness BEFORE INSERT OR UPDATE OR DELETE ON gatehouse.challenges FOR EACH ROW EXECUTE FUNCTION witness();
+CREATE TRIGGER witness BEFORE INSERT OR UPDATE OR DELETE ON gatehouse.settings FOR EACH ROW EXECUTE FUNCTION witness();`
+			server.Run(t, db, witness+`ALTER DATABASE `+db+` SET synchronous_commit TO off`)
+			s := openStore(t, url(db), Options{})
+			if !slices.ContainsFunc(s.Warnings(), func(w string) bool { return strings.HasPrefix(w, "synchronous_commit is off") }) {
+				t.Errorf("warnings: %q", s.Warnings())
+			}
+			u := user(1, "key")
+			for what, err := range map[string]error{
+				"create user with a key":    s.CreateUser(ctx, u),
+				"create user":               s.CreateUser(ctx, user(2)),
+				"save user":                 s.SaveUser(ctx, u),
+				"create challenge":          s.CreateChallenge(ctx, &gatehouse.Challenge{ID: "c"}),
+				"save setting":              s.SaveSetting(ctx, &gatehouse.Setting{Name: "x"}),
+				"take challenge":            func() error { _, err := s.TakeChallenge(ctx, "c"); return err }(),
+				"load":                      func() error { _, err := s.Load(ctx, &gatehouse.Records{Users: []*gatehouse.User{user(3)}}); return err }(),
+				"delete user":               s.DeleteUser(ctx, "u2", 1),
+				"a setting that was there":  is(s.SaveSetting(ctx, &gatehouse.Setting{Name: "x"}), gatehouse.ErrStale),
+				"a challenge that was gone": is(func() error { _, err := s.TakeChallenge(ctx, "c"); return err }(), gatehouse.ErrNotFound),
+				"an address that is taken":  is(s.CreateUser(ctx, &gatehouse.User{ID: "u9", EmailKey: "u1@example.com"}), gatehouse.ErrExists),
+			} {
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			c := asker(t, server.URL(db))
+			if got := answer(t, c, `SELECT count(*)::text FROM seen`); got != "10" { // two of them in vain
+				t.Errorf("%s rows were written, want 10", got)
+			}
+			if got := answer(t, c, `SELECT coalesce(string_agg(what, ', '), '') FROM seen WHERE value <> 'on'`); got != "" {
+				t.Errorf("did not wait for the disk: %s", got)
+			}
+		})
+	}
+}
+
+// is is nil if err is the one wanted, and err, or a complaint, otherwise.
+func is(err, want error) error {
+	if errors.Is(err, want) {
+		return nil
+	}
+	return errors.Join(errors.New("not the error wanted"), err)
+}
