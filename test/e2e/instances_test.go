@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/test/service"
 )
 
 // cluster is several instances on one database, behind a load balancer.
@@ -72,7 +74,8 @@ func (c *cluster) balancer() http.Handler {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	c.t.Cleanup(transport.CloseIdleConnections)
 	return &httputil.ReverseProxy{
-		Rewrite: func(*httputil.ProxyRequest) {},
+		// Who asks is what the client says: that lets a test come from everywhere.
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] },
 		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			var err error
 			for range len(c.instances) {
@@ -332,4 +335,87 @@ func (c *cluster) delays(n int) []time.Duration {
 // percentile is the value that p of the sorted values do not exceed.
 func percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
+}
+
+// TestInstances has people hop between three instances on PostgreSQL and Redis
+// while each of these is killed and comes back, and Redis is away for ten seconds
+// and PostgreSQL for five: nothing that was acknowledged is lost, nobody is logged
+// out, and what cannot be done is answered 503 for as long as something is away.
+func TestInstances(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{Durable: true})
+	r := service.Redis(t)
+	c := startCluster(t, 3, []string{"GATEHOUSE_DATABASE=" + p.URL(p.Database(t)), "GATEHOUSE_REDIS=" + r.URL()},
+		append(cheap, "--log-level", "error")...)
+	v := c.visit(16)
+	pause(2 * time.Second)
+	c.killInTurn()
+	c.interrupt("Redis", r.Stop, func() { must(t, r.Start()) }, 10*time.Second)
+	c.interrupt("PostgreSQL", func() { must(t, p.Stop()) }, func() { must(t, p.Start()) }, 5*time.Second)
+	c.killInTurn()
+	v.leave()
+}
+
+// TestTerminatedAcrossInstances measures how long a session that was terminated at
+// one instance is accepted at the others: never for longer than a second.
+func TestTerminatedAcrossInstances(t *testing.T) {
+	for name, env := range map[string]func(*testing.T) []string{
+		"hints through Redis": func(t *testing.T) []string {
+			p := service.Postgres(t, service.PostgresOptions{})
+			return []string{"GATEHOUSE_DATABASE=" + p.URL(p.Database(t)), "GATEHOUSE_REDIS=" + service.Redis(t).URL()}
+		},
+		"hints through PostgreSQL": func(t *testing.T) []string {
+			p := service.Postgres(t, service.PostgresOptions{})
+			return []string{"GATEHOUSE_DATABASE=" + p.URL(p.Database(t))}
+		},
+		"MongoDB, without hints": func(t *testing.T) []string {
+			return []string{"GATEHOUSE_DATABASE=" + service.Mongo(t).URI("gatehouse")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := startCluster(t, 3, env(t), append(cheap, "--log-level", "error")...)
+			pause(1500 * time.Millisecond) // they listen
+			d := c.delays(30)
+			t.Logf("accepted for longer elsewhere: median %v, 99th percentile %v, longest %v, of %d", percentile(d, 0.5), percentile(d, 0.99), d[len(d)-1], len(d))
+			if longest := d[len(d)-1]; longest > time.Second {
+				t.Errorf("a session was accepted for %v after it had been terminated elsewhere", longest)
+			}
+		})
+	}
+}
+
+// TestLimitsAcrossInstances spreads guesses over instances that share a Redis: all
+// of them together let through what one would.
+func TestLimitsAcrossInstances(t *testing.T) {
+	for _, use := range []string{"all", "limits"} {
+		t.Run(use, func(t *testing.T) {
+			p := service.Postgres(t, service.PostgresOptions{})
+			c := startCluster(t, 3, []string{
+				"GATEHOUSE_DATABASE=" + p.URL(p.Database(t)), "GATEHOUSE_REDIS=" + service.Redis(t).URL(), "GATEHOUSE_REDIS_USE=" + use,
+				"GATEHOUSE_LIMIT_LOGIN_USER=7 then every 1h", "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1",
+			}, "--mode", "development", "--hash-memory", "64KiB", "--hash-time", "1", "--hash-queue", "1000", "--log-level", "error")
+			c.browser().post(t, "/api/auth/register", credentials("ann@example.com")).want(t, "register", 201)
+			var checked, limited atomic.Int64
+			var all sync.WaitGroup
+			for i := range 60 {
+				all.Go(func() {
+					b := c.browser()
+					defer b.client.CloseIdleConnections()
+					a, err := b.try("POST", "/api/auth/login", jsonKind, `{"email":"ann@example.com","password":"not the right one"}`,
+						"X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+					switch {
+					case err == nil && a.status == 401:
+						checked.Add(1)
+					case err == nil && a.status == 429:
+						limited.Add(1)
+					default:
+						t.Errorf("a guess: %v %v", a, err)
+					}
+				})
+			}
+			all.Wait()
+			if checked.Load() != 7 || limited.Load() != 53 {
+				t.Errorf("%d guesses were looked at and %d refused, want 7 and 53", checked.Load(), limited.Load())
+			}
+		})
+	}
 }
