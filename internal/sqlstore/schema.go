@@ -67,18 +67,31 @@ func Wanted() int {
 }
 
 // Version is the version of the schema in the database that c is connected to,
-// which must be a database of Gatehouse.
+// which must be a database of Gatehouse. A later schema on which this program can
+// work counts as the one that it works with.
 func Version(ctx context.Context, c Conn) (int, error) {
-	version := 0
-	err := c.Query(ctx, `SELECT version FROM gatehouse_schema WHERE id = 1`, nil, func(r Row) error {
+	version, err := number(ctx, c, `SELECT version FROM gatehouse_schema WHERE id = 1`)
+	if err != nil || version <= Wanted() {
+		return version, err
+	}
+	oldest, err := number(ctx, c, `SELECT oldest FROM gatehouse_schema WHERE id = 1`)
+	if err == nil && oldest <= Wanted() {
+		version = Wanted()
+	}
+	return version, err
+}
+
+// number is what a query for one answers, 0 if it finds none.
+func number(ctx context.Context, c Conn, query string) (n int, err error) {
+	err = c.Query(ctx, query, nil, func(r Row) error {
 		v := r.values()
-		version = int(v.int())
+		n = int(v.int())
 		return v.err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read schema version: %w", err)
 	}
-	return version, nil
+	return n, nil
 }
 
 // Check is nil if the schema is the one this program works with, and ErrNewer or

@@ -166,7 +166,7 @@ func TestAMigrationDoesNotWaitForEver(t *testing.T) {
 func TestANewerSchema(t *testing.T) {
 	db := server.Database(t)
 	openStore(t, server.URL(db), Options{})
-	server.Run(t, db, `UPDATE gatehouse.gatehouse_schema SET version = 1000`)
+	server.Run(t, db, `UPDATE gatehouse.gatehouse_schema SET version = 1000, oldest = 999`)
 	if _, err := Open(t.Context(), server.URL(db), Options{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("Open: err = %v, want ErrNewer", err)
 	}
@@ -175,6 +175,22 @@ func TestANewerSchema(t *testing.T) {
 	}
 	if current, _, err := SchemaVersion(t.Context(), server.URL(db)); err != nil || current != 1000 {
 		t.Errorf("SchemaVersion = %d, %v", current, err)
+	}
+}
+
+// A later schema that has taken nothing away is one to work on: while a service is
+// brought up to date, instances of before are still started.
+func TestALaterSchemaThatOnlyAdds(t *testing.T) {
+	db := server.Database(t)
+	openStore(t, server.URL(db), Options{})
+	server.Run(t, db, `ALTER TABLE gatehouse.users ADD COLUMN later TEXT NOT NULL DEFAULT 'x';
+		UPDATE gatehouse.gatehouse_schema SET version = 1000`)
+	s := openStore(t, server.URL(db), Options{})
+	if err := s.CreateUser(t.Context(), &gatehouse.User{ID: "01938c00-5a2f-7000-8000-000000000001", Email: "ann@example.com", EmailKey: "ann@example.com"}); err != nil {
+		t.Error(err)
+	}
+	if from, to, err := Migrate(t.Context(), server.URL(db)); err != nil || from != to {
+		t.Errorf("Migrate: from %d to %d, %v; want nothing to do", from, to, err)
 	}
 }
 

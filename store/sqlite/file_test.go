@@ -103,7 +103,7 @@ var refused = []struct {
 			t.Fatal(err)
 		}
 		defer c.close()
-		if _, err := c.Exec(t.Context(), `UPDATE gatehouse_schema SET version = 99`); err != nil {
+		if _, err := c.Exec(t.Context(), `UPDATE gatehouse_schema SET version = 99, oldest = 98`); err != nil {
 			t.Fatal(err)
 		}
 		return path

@@ -84,6 +84,31 @@ func TestSchemaOneIsMigrated(t *testing.T) {
 	}
 }
 
+// A later schema that has taken nothing away is one to work on: while a service is
+// brought up to date, instances of before are still started.
+func TestALaterSchemaThatOnlyAdds(t *testing.T) {
+	path := finished(t)
+	c, err := openConn(path, "rw", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{`ALTER TABLE users ADD COLUMN later TEXT NOT NULL DEFAULT 'x'`, `UPDATE gatehouse_schema SET version = 99`} {
+		if _, err := c.Exec(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, Options{})
+	if err := s.CreateUser(t.Context(), &gatehouse.User{ID: "01938c00-5a2f-7000-8000-000000000001", Email: "ann@example.com", EmailKey: "ann@example.com"}); err != nil {
+		t.Error(err)
+	}
+	if from, to, err := Migrate(t.Context(), path); err != nil || from != to {
+		t.Errorf("Migrate: from %d to %d, %v; want nothing to do", from, to, err)
+	}
+}
+
 // Of two programs that start on an old database at once, one migrates it.
 func TestManyMigrateAtOnce(t *testing.T) {
 	path := schemaOne(t)
