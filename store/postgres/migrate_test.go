@@ -157,7 +157,11 @@ func TestAMigrationDoesNotWaitForEver(t *testing.T) {
 	if _, err := c.Exec(t.Context(), `BEGIN; LOCK TABLE gatehouse.events IN ACCESS SHARE MODE`); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := Migrate(t.Context(), server.URL(db))
+	target, err := parse(server.URL(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = prepare(t.Context(), target, 20*time.Millisecond, func(*pgx.Conn, backend) {})
 	if !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "another transaction holds the tables") {
 		t.Errorf("err = %v", err)
 	}

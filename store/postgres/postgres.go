@@ -120,7 +120,7 @@ func open(ctx context.Context, t target, timeout time.Duration) (*Store, error) 
 
 	starting, cancel := context.WithTimeoutCause(ctx, max(timeout, time.Minute), errSlow)
 	defer cancel()
-	if _, _, err := prepare(starting, t, func(c *pgx.Conn, b backend) {
+	if _, _, err := prepare(starting, t, patience, func(c *pgx.Conn, b backend) {
 		s.committing.Store(b.pooled && b.synchronous == "off")
 		s.warnings = b.warnings(c)
 	}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,12 +39,15 @@ func Migrate(ctx context.Context, url string) (from, to int, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}
-	from, to, err = prepare(ctx, t, func(*pgx.Conn, backend) {})
+	from, to, err = prepare(ctx, t, patience, func(*pgx.Conn, backend) {})
 	if err != nil {
 		return 0, 0, fmt.Errorf("migrate %s: %w", t, err)
 	}
 	return from, to, nil
 }
+
+// patience is how long a migration waits for a table that somebody uses.
+const patience = 10 * time.Second
 
 // alone runs f on a connection outside of any pool.
 func alone(ctx context.Context, t target, f func(*conn, backend) error) error {
@@ -64,7 +68,7 @@ func alone(ctx context.Context, t target, f func(*conn, backend) error) error {
 
 // prepare sees to it that there is the current schema, and tells seen what it
 // found.
-func prepare(ctx context.Context, t target, seen func(*pgx.Conn, backend)) (from, to int, err error) {
+func prepare(ctx context.Context, t target, patience time.Duration, seen func(*pgx.Conn, backend)) (from, to int, err error) {
 	to = sqlstore.Wanted()
 	err = alone(ctx, t, func(c *conn, b backend) (err error) {
 		if err := b.fit(); err != nil {
@@ -78,7 +82,7 @@ func prepare(ctx context.Context, t target, seen func(*pgx.Conn, backend)) (from
 		if err := sqlstore.Check(from); !errors.Is(err, sqlstore.ErrOlder) {
 			return err
 		}
-		from, err = c.migrate(ctx, t)
+		from, err = c.migrate(ctx, t, patience)
 		return err
 	})
 	return from, to, err
@@ -86,7 +90,7 @@ func prepare(ctx context.Context, t target, seen func(*pgx.Conn, backend)) (from
 
 // migrate runs the migrations that are due, in one transaction, while no other
 // process can: the schema is seen as it was or as it will be.
-func (c *conn) migrate(ctx context.Context, t target) (from int, err error) {
+func (c *conn) migrate(ctx context.Context, t target, patience time.Duration) (from int, err error) {
 	begin := `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit TO on; ` +
 		fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, t.lock())
 	err = c.transaction(ctx, begin, func() error {
@@ -97,7 +101,7 @@ func (c *conn) migrate(ctx context.Context, t target) (from int, err error) {
 		}
 		// What is still running may hold a table for long, and everybody else would
 		// queue behind this.
-		if _, err := c.Exec(ctx, `SET LOCAL lock_timeout TO '10s'`); err != nil {
+		if _, err := c.Exec(ctx, fmt.Sprintf(`SET LOCAL lock_timeout TO %d`, patience.Milliseconds())); err != nil {
 			return err
 		}
 		if !exists {

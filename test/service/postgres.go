@@ -208,6 +208,29 @@ func (p *PostgresServer) end(how func() error) error {
 // Restart stops the server and starts it again.
 func (p *PostgresServer) Restart() error { return errors.Join(p.Stop(), p.Start()) }
 
+// Standby restarts the server as one that follows another: it can only be read.
+// Promote makes it one that can be written to again.
+func (p *PostgresServer) Standby() error {
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(p.data(), "standby.signal"), nil, 0o644); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
+// Promote ends what Standby began.
+func (p *PostgresServer) Promote() error {
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(p.data(), "standby.signal")); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
 // Close kills the server and removes all it has.
 func (p *PostgresServer) Close() {
 	_ = p.Kill() // its data is not needed any more
