@@ -26,7 +26,7 @@ func (s *Store) Announce(ctx context.Context, message string) error {
 		}
 	}
 	// It is not durable and needs no synced commit.
-	err := s.run(ctx, repeatable, func(ctx context.Context, c *conn) error {
+	err := s.run(ctx, repeatable, func(c *conn) error {
 		return c.Query(ctx, `SELECT pg_notify($1, $2)`, []any{s.target.channel(), message}, func(sqlstore.Row) error { return nil })
 	})
 	if err != nil {

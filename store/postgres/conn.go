@@ -15,7 +15,9 @@ const pooledKey = "pooled"
 
 // conn is a connection while it is used for one call.
 type conn struct {
-	c         *pgx.Conn
+	c *pgx.Conn
+	// ctx ends with the call, or before it when the store has no more patience.
+	ctx       context.Context
 	statement func(string) string
 	target    target
 	mode      pgx.QueryExecMode
@@ -27,14 +29,14 @@ type conn struct {
 	fault error
 }
 
-func newConn(c *pgx.Conn, t target, statement func(string) string) *conn {
+func newConn(ctx context.Context, c *pgx.Conn, t target, statement func(string) string) *conn {
 	mode := pgx.QueryExecModeCacheStatement
 	if c.PgConn().CustomData()[pooledKey] == true {
 		// Parsed, planned and run in one round trip, without a name. It is about a
 		// third more work for the server.
 		mode = pgx.QueryExecModeExec
 	}
-	return &conn{c: c, statement: statement, target: t, mode: mode}
+	return &conn{c: c, ctx: ctx, statement: statement, target: t, mode: mode}
 }
 
 // committed makes a commit wait for the disk, for the transaction that it is run in.
@@ -42,7 +44,7 @@ const committed = `SELECT set_config('synchronous_commit', 'on', true)`
 
 // Exec implements [sqlstore.Conn]. A text without arguments may be several
 // statements.
-func (c *conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (c *conn) Exec(_ context.Context, query string, args ...any) (int64, error) {
 	if !storable(args) {
 		return 0, errText
 	}
@@ -55,7 +57,7 @@ func (c *conn) Exec(ctx context.Context, query string, args ...any) (int64, erro
 		b := &pgx.Batch{}
 		b.Queue(committed)
 		b.Queue(query, args...)
-		r := c.c.SendBatch(ctx, b)
+		r := c.c.SendBatch(c.ctx, b)
 		if _, err = r.Exec(); err == nil {
 			tag, err = r.Exec()
 		}
@@ -63,21 +65,21 @@ func (c *conn) Exec(ctx context.Context, query string, args ...any) (int64, erro
 			err = e // the commit's
 		}
 	case len(args) == 0:
-		tag, err = c.c.Exec(ctx, query, pgx.QueryExecModeSimpleProtocol)
+		tag, err = c.c.Exec(c.ctx, query, pgx.QueryExecModeSimpleProtocol)
 	default:
-		tag, err = c.c.Exec(ctx, query, append([]any{c.mode}, args...)...)
+		tag, err = c.c.Exec(c.ctx, query, append([]any{c.mode}, args...)...)
 	}
 	return tag.RowsAffected(), c.failed(err)
 }
 
 // Query implements [sqlstore.Conn].
-func (c *conn) Query(ctx context.Context, query string, args []any, each func(sqlstore.Row) error) error {
+func (c *conn) Query(_ context.Context, query string, args []any, each func(sqlstore.Row) error) error {
 	if !storable(args) {
 		return nil // there can be no row with that
 	}
 	query = c.statement(query)
 	if !c.committing {
-		rows, err := c.c.Query(ctx, query, append([]any{c.mode}, args...)...)
+		rows, err := c.c.Query(c.ctx, query, append([]any{c.mode}, args...)...)
 		if err != nil {
 			return c.failed(err)
 		}
@@ -86,7 +88,7 @@ func (c *conn) Query(ctx context.Context, query string, args []any, each func(sq
 	b := &pgx.Batch{}
 	b.Queue(committed)
 	b.Queue(query, args...)
-	r := c.c.SendBatch(ctx, b)
+	r := c.c.SendBatch(c.ctx, b)
 	defer func() { _ = r.Close() }() // closed below, where it matters
 	if _, err := r.Exec(); err != nil {
 		return c.failed(err)

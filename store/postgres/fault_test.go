@@ -173,7 +173,7 @@ func TestCutAtTheCommit(t *testing.T) {
 			text string
 			call func(context.Context, *Store) error
 		}{
-			"a transaction": {"COMMIT", func(ctx context.Context, s *Store) error { return s.CreateUser(ctx, user(1, "marked")) }},
+			"a transaction": {"COMMIT\x00", func(ctx context.Context, s *Store) error { return s.CreateUser(ctx, user(1, "marked")) }},
 			"one statement": {"marked", func(ctx context.Context, s *Store) error {
 				return s.CreateUser(ctx, &gatehouse.User{ID: "u1", EmailKey: "marked", Name: "n"})
 			}},
@@ -223,7 +223,7 @@ func TestTime(t *testing.T) {
 	if err := s.CreateSession(ctx, session(1)); err != nil {
 		t.Fatal(err)
 	}
-	c := asker(t, url)
+	c, observer := asker(t, url), asker(t, url)
 	if _, err := c.Exec(ctx, `BEGIN; SELECT FROM gatehouse.sessions FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestTime(t *testing.T) {
 	if err := short.SaveSession(ctx, x); !errors.Is(err, gatehouse.ErrUnavailable) || !errors.Is(err, errSlow) {
 		t.Errorf("the store's time: err = %v", err)
 	}
-	for answer(t, asker(t, url), `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) != "0" {
+	for answer(t, observer, `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) != "0" {
 	}
 	if _, err := c.Exec(ctx, `ROLLBACK`); err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func TestClose(t *testing.T) {
 	if err := s.CreateSession(ctx, session(1)); err != nil {
 		t.Fatal(err)
 	}
-	c := asker(t, url)
+	c, observer := asker(t, url), asker(t, url)
 	if _, err := c.Exec(ctx, `BEGIN; SELECT FROM gatehouse.sessions FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestClose(t *testing.T) {
 		x.Version = 1
 		saved <- s.SaveSession(ctx, x)
 	}()
-	for answer(t, asker(t, url), `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
+	for answer(t, observer, `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
 	}
 	go func() { closed <- s.Close() }()
 	for {

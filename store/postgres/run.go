@@ -19,38 +19,38 @@ import (
 type engine struct{ s *Store }
 
 func (e engine) Read(ctx context.Context, f func(sqlstore.Conn) error) error {
-	return e.s.run(context.WithValue(ctx, reading{}, true), readable, func(_ context.Context, c *conn) error { return f(c) })
+	return e.s.run(context.WithValue(ctx, reading{}, true), readable, func(c *conn) error { return f(c) })
 }
 
 func (e engine) Write(ctx context.Context, f func(sqlstore.Conn) error) error {
-	return e.s.run(ctx, repeatable, func(_ context.Context, c *conn) error {
+	return e.s.run(ctx, repeatable, func(c *conn) error {
 		c.committing = e.s.committing.Load()
 		return f(c)
 	})
 }
 
 func (e engine) WriteAll(ctx context.Context, f func(sqlstore.Conn) error) error {
-	return e.s.run(ctx, repeatable, func(ctx context.Context, c *conn) error {
+	return e.s.run(ctx, repeatable, func(c *conn) error {
 		begin := `BEGIN ISOLATION LEVEL READ COMMITTED`
 		if e.s.committing.Load() {
 			begin += `; SET LOCAL synchronous_commit TO on`
 		}
-		return c.transaction(ctx, begin, func() error { return f(c) })
+		return c.transaction(begin, func() error { return f(c) })
 	})
 }
 
 // transaction runs f between begin and COMMIT, or ROLLBACK if f fails.
-func (c *conn) transaction(ctx context.Context, begin string, f func() error) error {
-	if _, err := c.Exec(ctx, begin); err != nil {
+func (c *conn) transaction(begin string, f func() error) error {
+	if _, err := c.Exec(c.ctx, begin); err != nil {
 		return err
 	}
 	if err := f(); err != nil {
 		// If this cannot be sent either the connection is gone, and with it the
 		// transaction.
-		_, _ = c.c.Exec(ctx, `ROLLBACK`, pgx.QueryExecModeSimpleProtocol)
+		_, _ = c.c.Exec(c.ctx, `ROLLBACK`, pgx.QueryExecModeSimpleProtocol)
 		return err
 	}
-	tag, err := c.c.Exec(ctx, `COMMIT`, pgx.QueryExecModeSimpleProtocol)
+	tag, err := c.c.Exec(c.ctx, `COMMIT`, pgx.QueryExecModeSimpleProtocol)
 	if err == nil && tag.String() != "COMMIT" {
 		return errors.New("the transaction was undone instead of committed")
 	}
@@ -64,7 +64,7 @@ var (
 )
 
 // run runs f on a connection, and again if may says so of the error it met.
-func (s *Store) run(ctx context.Context, may func(error) bool, f func(context.Context, *conn) error) error {
+func (s *Store) run(ctx context.Context, may func(error) bool, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func pause(ctx context.Context, attempt int) {
 
 // once runs f on a connection of the pool. The fault is what the connection or
 // the database did not do; without one, err is f's own.
-func (s *Store) once(ctx context.Context, f func(context.Context, *conn) error) (fault, err error) {
+func (s *Store) once(ctx context.Context, f func(*conn) error) (fault, err error) {
 	held, err := s.pool.Acquire(ctx)
 	if err != nil {
 		if s.stopped.Err() != nil {
@@ -115,8 +115,8 @@ func (s *Store) once(ctx context.Context, f func(context.Context, *conn) error) 
 		return err, explain(err, s.target)
 	}
 	defer held.Release()
-	c := newConn(held.Conn(), s.target, s.statement)
-	err = f(ctx, c)
+	c := newConn(ctx, held.Conn(), s.target, s.statement)
+	err = f(c)
 	if err == nil {
 		return nil, nil
 	}
@@ -149,10 +149,11 @@ func shouldPing(ctx context.Context, p pgxpool.ShouldPingParams) bool {
 // repeatable reports whether a write that met err has changed nothing, so that to
 // run it again is not to run it twice.
 func repeatable(err error) bool {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return victim(e)
-	}
-	return pgconn.SafeToRetry(err) && !unreachable(err)
+	// Not pgconn.SafeToRetry: a connection that ends while the answer to several
+	// statements, or to COMMIT, is awaited is "conn closed" to pgx, as if nothing
+	// had been sent.
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && victim(e)
 }
 
 // readable reports whether a read that met err may find things better at once.

@@ -63,7 +63,7 @@ func alone(ctx context.Context, t target, f func(*conn, backend) error) error {
 	if b.pooled {
 		c.PgConn().CustomData()[pooledKey] = true
 	}
-	return f(newConn(c, t, func(query string) string { return sqlstore.Qualify(t.quoted(), query) }), b)
+	return f(newConn(ctx, c, t, func(query string) string { return sqlstore.Qualify(t.quoted(), query) }), b)
 }
 
 // prepare sees to it that there is the current schema, and tells seen what it
@@ -93,7 +93,7 @@ func prepare(ctx context.Context, t target, patience time.Duration, seen func(*p
 func (c *conn) migrate(ctx context.Context, t target, patience time.Duration) (from int, err error) {
 	begin := `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit TO on; ` +
 		fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, t.lock())
-	err = c.transaction(ctx, begin, func() error {
+	err = c.transaction(begin, func() error {
 		// Who waited for the lock finds the work done.
 		exists := false
 		if from, exists, err = inspect(ctx, c, t); err != nil {

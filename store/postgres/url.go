@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -22,6 +23,9 @@ type target struct {
 // schemaName is what a schema may be called: a name that needs no quotes, unless
 // it is a word of SQL, and leaves room for the name of the channel.
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+// parameterName is what a parameter may be called.
+var parameterName = regexp.MustCompile(`^[a-zA-Z_.]+$`)
 
 var errURL = errors.New("the URL of the database must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
 	"with whatever is not a letter or a digit in the password as %xx")
@@ -38,6 +42,12 @@ func parse(text string) (target, error) {
 	}
 	at := strings.LastIndexByte(authority, '@') + 1
 	hosts := authority[at:]
+	for h := range strings.SplitSeq(hosts, ",") {
+		// What is no port may be the end of a password with a / or a ? in it.
+		if _, port, ok := strings.Cut(h[strings.LastIndexByte(h, ']')+1:], ":"); ok && strings.Trim(port, "0123456789") != "" {
+			return target{}, errURL
+		}
+	}
 	u, err := url.Parse(scheme + "://" + authority[:at] + "host" + rest[len(authority):])
 	if !ok || err != nil || scheme != "postgres" && scheme != "postgresql" {
 		return target{}, errURL
@@ -45,6 +55,14 @@ func parse(text string) (target, error) {
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return target{}, errURL
+	}
+	if strings.ContainsAny(strings.TrimPrefix(u.EscapedPath(), "/"), "@/") || u.Fragment != "" {
+		return target{}, errURL
+	}
+	for name := range q {
+		if !parameterName.MatchString(name) {
+			return target{}, errURL
+		}
 	}
 	t := target{schema: "gatehouse", sized: q.Has("pool_max_conns")}
 	if q.Has("schema") {
@@ -77,7 +95,11 @@ func parse(text string) (target, error) {
 	}
 	t.pool, err = pgxpool.ParseConfig(scheme + "://" + user + hosts + u.EscapedPath() + "?" + q.Encode())
 	if err != nil {
-		return target{}, fmt.Errorf("the URL of the database: %w", err)
+		// The text is left out. What remains names the parameter and not its value.
+		if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+			err = e.Unwrap()
+		}
+		return target{}, fmt.Errorf("%w: a parameter is wrong: %w", errURL, err)
 	}
 	c := t.pool.ConnConfig
 	if given {
