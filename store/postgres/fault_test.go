@@ -114,7 +114,11 @@ func TestReadsGetOverARestart(t *testing.T) {
 	for _, c := range held {
 		c.Release()
 	}
-	server.Run(t, "postgres", `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'gatehouse' AND datname = '`+s.target.pool.ConnConfig.Database+`'`)
+	const ours = ` FROM pg_stat_activity WHERE application_name = 'gatehouse' AND datname = current_database()`
+	c := asker(t, server.URL(s.target.pool.ConnConfig.Database))
+	answer(t, c, `SELECT count(pg_terminate_backend(pid))::text`+ours)
+	for answer(t, c, `SELECT count(*)::text`+ours) != "0" {
+	}
 	if _, err := s.Session(ctx, "s1"); err != nil {
 		t.Error(err)
 	}
