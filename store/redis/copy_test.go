@@ -231,77 +231,72 @@ func TestCopyIsNeverOld(t *testing.T) {
 			})
 		}
 		del := func(key string) { c.wire.do(t.Context(), command{word: []string{"DEL"}, keys: []string{key}}) }
-		t.Repeat(map[string]func(*rapid.T){
-			"read": func(t *rapid.T) {
-				atLeast := floor
-				var seen int64
-				start(func(ctx context.Context) {
-					u, err := s.User(ctx, "u")
-					switch {
-					case errors.Is(err, gatehouse.ErrNotFound):
-						seen = math.MaxInt64
-					case err != nil:
-						t.Fatal(err)
-					default:
-						seen = u.Version
-					}
-				}, func() {
-					if seen < atLeast {
-						t.Fatalf("saw version %d, and %d was there before", seen, atLeast)
-					}
-					floor = max(floor, seen)
-				})
-			},
-			"write":            func(*rapid.T) { write(false, 0) },
-			"write stale":      func(*rapid.T) { write(false, 1) },
-			"write, who knows": func(*rapid.T) { write(true, 0) },
-			"delete": func(t *rapid.T) {
-				if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 {
-					t.Skip()
+		read := func() {
+			atLeast := floor
+			var seen int64
+			start(func(ctx context.Context) {
+				u, err := s.User(ctx, "u")
+				switch {
+				case errors.Is(err, gatehouse.ErrNotFound):
+					seen = math.MaxInt64
+				case err != nil:
+					t.Fatal(err)
+				default:
+					seen = u.Version
 				}
-				version := current()
-				writers++
-				var err error
-				start(func(ctx context.Context) { err = s.DeleteUser(ctx, "u", version) }, func() {
-					writers--
-					if err == nil {
-						floor = math.MaxInt64
-					}
-				})
-			},
-			"late write takes place": func(t *rapid.T) {
-				if len(behind.late) == 0 {
-					t.Skip()
+			}, func() {
+				if seen < atLeast {
+					t.Fatalf("saw version %d, and %d was there before", seen, atLeast)
 				}
-				behind.late[0]()
-				behind.late = behind.late[1:]
-			},
-			"step": func(t *rapid.T) {
-				if len(actors) == 0 {
-					t.Skip()
+				floor = max(floor, seen)
+			})
+		}
+		remove := func() {
+			version := current()
+			writers++
+			var err error
+			start(func(ctx context.Context) { err = s.DeleteUser(ctx, "u", version) }, func() {
+				writers--
+				if err == nil {
+					floor = math.MaxInt64
 				}
-				advance(rapid.IntRange(0, len(actors)-1).Draw(t, "actor"))
-			},
-			"copy or lease expires": func(*rapid.T) { del(s.c.key(userKey, "u")) },
-			"blocks expire": func(t *rapid.T) {
-				if writers > 0 || len(behind.late) > 0 {
-					t.Skip() // they outlast every write
+			})
+		}
+		look := func() {
+			a := c.wire.do(t.Context(), command{word: []string{"GET"}, keys: []string{s.c.key(userKey, "u")}})[0]
+			if writers > 0 || !strings.HasPrefix(a.text, "V") {
+				return
+			}
+			if u, err := c.open("u", a.text[1:]); err != nil || u.Version != current() {
+				t.Fatalf("the copy is %+v, %v, and the user is of version %d", u, err, current())
+			}
+		}
+		for range rapid.IntRange(10, 150).Draw(t, "moves") {
+			switch move := rapid.IntRange(0, 99).Draw(t, "move"); {
+			case move < 60 && len(actors) > 0 || len(actors) > 4:
+				advance(move % len(actors))
+			case move < 73:
+				read()
+			case move < 78:
+				write(false, 0)
+			case move < 84:
+				write(false, 1) // stale
+			case move < 88:
+				write(true, 0) // nobody knows what becomes of it
+			case move == 88:
+				remove()
+			case move < 92:
+				if len(behind.late) > 0 {
+					behind.late[0]()
+					behind.late = behind.late[1:]
 				}
-				del(s.c.key(blockKey, "u"))
-			},
-			"": func(t *rapid.T) {
-				if len(actors) > 0 || len(behind.late) > 0 {
-					return
-				}
-				a := c.wire.do(t.Context(), command{word: []string{"GET"}, keys: []string{s.c.key(userKey, "u")}})[0]
-				if !strings.HasPrefix(a.text, "V") {
-					return
-				}
-				if u, err := c.open("u", a.text[1:]); err != nil || u.Version != current() {
-					t.Fatalf("the copy is %+v, %v, and the user is of version %d", u, err, current())
-				}
-			},
-		})
+			case move < 95:
+				del(s.c.key(userKey, "u")) // a copy or a lease expires
+			case writers == 0 && len(behind.late) == 0:
+				del(s.c.key(blockKey, "u")) // blocks outlast every write
+			}
+			look()
+		}
 	})
 }
 
