@@ -56,6 +56,9 @@ func (c *Client) checkServer(ctx context.Context, a address, w wire) (primary bo
 	if info["redis_mode"] == "cluster" && a.mode != cluster {
 		return false, fmt.Errorf("redis at %s: it is part of a Cluster: use redis+cluster://", c.where)
 	}
+	if info["redis_mode"] != "cluster" && a.mode == cluster {
+		return false, fmt.Errorf("redis at %s: it is no Cluster: use redis://", c.where)
+	}
 	if info["redis_mode"] == "sentinel" {
 		return false, fmt.Errorf("redis at %s: it is a Sentinel: use redis+sentinel://HOST/MASTER", c.where)
 	}

@@ -102,6 +102,12 @@ func (c *Client) Close() { c.wire.close() }
 // unfit is the error for a Redis that cannot be used.
 func (c *Client) unfit(err error) error {
 	if why := meaning(err); why != "" {
+		switch text := err.Error(); {
+		case strings.Contains(text, "deadline") && c.options.TLS != nil:
+			why += "; if it does not speak TLS, use redis:// instead of rediss://"
+		case strings.Contains(text, "EOF") && c.options.TLS == nil:
+			why += "; if it speaks TLS, use rediss:// instead of redis://"
+		}
 		return fmt.Errorf("redis at %s: %s: %w", c.where, why, gatehouse.ErrUnavailable)
 	}
 	return fmt.Errorf("redis at %s: %w: %w", c.where, gatehouse.ErrUnavailable, err)

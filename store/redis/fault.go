@@ -21,9 +21,7 @@ var refusals = []struct{ piece, means string }{
 	{"CLUSTERDOWN", "the Cluster lacks servers for some of its slots"},
 	{"TRYAGAIN", "the Cluster is moving slots"},
 	{"WRONGPASS", "Redis does not accept the user or password of the URL"},
-	{"invalid password", "Redis does not accept the password of the URL"},
 	{"NOAUTH", "Redis wants a password: put it in the URL, redis://USER:PASSWORD@HOST"},
-	{"without any password configured", "the URL has a password, and Redis has none for this user: configure one there, or leave it out here"},
 	{"NOPERM", "this Redis user may not do what Gatehouse needs: see the rights in docs/redis.md"},
 	{"max number of clients", "Redis has no connections left: raise its maxclients"},
 	{"first record does not look like a TLS handshake", "it does not speak TLS: use redis:// instead of rediss://"},
@@ -36,6 +34,8 @@ var refusals = []struct{ piece, means string }{
 	{"no such host", "there is no host of that name"},
 	{"no such file", "there is no such socket: is it running?"},
 	{"i/o timeout", "it does not answer in time"},
+	{"deadline exceeded", "it does not answer in time"},
+	{"EOF", "it closed the connection"},
 	{"unknown command", "it lacks a command that Gatehouse needs: it must be Redis 6.2 or Valkey 7.2, or later"},
 }
 

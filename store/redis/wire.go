@@ -67,6 +67,7 @@ func dial(a address, o Options) (wire, error) {
 	option := valkey.ClientOption{
 		InitAddress: a.hosts, Username: a.user, Password: a.password, SelectDB: a.database,
 		ClientName: "gatehouse", TLSConfig: o.TLS,
+		ClientSetInfo: valkey.DisableClientSetInfo, // one right less that is needed
 		// With a reader on each connection, one that breaks is noticed at once and
 		// replaced, and who gives up waiting does not break it for the others.
 		AlwaysPipelining: true,

@@ -1,0 +1,101 @@
+package redis
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
+)
+
+// A database and its Redis belong together, and whoever would use one of them
+// without the other is told.
+func TestMark(t *testing.T) {
+	behind := memory.New()
+	if err := Absent(t.Context(), behind); err != nil {
+		t.Fatalf("a new database without Redis: %v", err)
+	}
+	o := Options{Prefix: prefix()}
+	s := openStore(t, shared.URL(), o, behind)
+	if err := Absent(t.Context(), behind); !errors.Is(err, ErrNeedsRedis) {
+		t.Errorf("without Redis afterwards: %v, want ErrNeedsRedis", err)
+	}
+	if again := openStore(t, shared.URL(), o, behind); len(again.c.Warnings()) > 0 {
+		t.Errorf("the same Redis again: %q", again.c.Warnings())
+	}
+
+	// Another Redis that is in use already.
+	other := Options{Prefix: prefix()}
+	openStore(t, shared.URL(), other, memory.New())
+	if _, err := open(t, shared.URL(), other).Store(t.Context(), behind); !errors.Is(err, ErrOtherRedis) {
+		t.Errorf("another Redis: %v, want ErrOtherRedis", err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+
+	// One that is new: it may be the old one after a loss, so it is used, and who
+	// still uses the old one notices.
+	fresh := openStore(t, shared.URL(), Options{Prefix: prefix()}, behind)
+	if w := strings.Join(fresh.c.Warnings(), ""); !strings.Contains(w, "log in again") {
+		t.Errorf("warnings of a new Redis: %q", w)
+	}
+	if err := fresh.Ready(t.Context()); err != nil {
+		t.Errorf("Ready with the new Redis: %v", err)
+	}
+	if err := s.Ready(t.Context()); !errors.Is(err, ErrOtherRedis) || !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("Ready with the old Redis: %v, want ErrOtherRedis", err)
+	}
+
+	if err := Leave(t.Context(), behind); err != nil {
+		t.Fatal(err)
+	}
+	if err := Absent(t.Context(), behind); err != nil {
+		t.Errorf("without Redis after Leave: %v", err)
+	}
+	if err := Leave(t.Context(), behind); err != nil {
+		t.Errorf("Leave again: %v", err)
+	}
+	openStore(t, shared.URL(), other, behind)
+}
+
+// A Redis that lost all it had while it was in use gets its mark back.
+func TestMarkComesBack(t *testing.T) {
+	behind := memory.New()
+	o := Options{Prefix: prefix()}
+	s := openStore(t, shared.URL(), o, behind)
+	if out, err := shared.Do("DEL", s.c.markKey()[0]); out != "1" {
+		t.Fatal(out, err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+	if w := openStore(t, shared.URL(), o, behind).c.Warnings(); len(w) > 0 {
+		t.Errorf("warnings: %q", w)
+	}
+	if out, err := shared.Do("PTTL", s.c.markKey()[0]); out != "-1" {
+		t.Errorf("PTTL = %s, %v, want that it stays", out, err)
+	}
+}
+
+// Many that start at once agree.
+func TestMarkRaces(t *testing.T) {
+	behind := memory.New()
+	o := Options{Prefix: prefix()}
+	var all sync.WaitGroup
+	for range 8 {
+		c := open(t, shared.URL(), o)
+		all.Go(func() {
+			s, err := c.Store(t.Context(), behind)
+			if err == nil {
+				err = s.Ready(t.Context())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
