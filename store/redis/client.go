@@ -105,7 +105,7 @@ func (c *Client) unfit(err error) error {
 		switch text := err.Error(); {
 		case strings.Contains(text, "deadline") && c.options.TLS != nil:
 			why += "; if it does not speak TLS, use redis:// instead of rediss://"
-		case strings.Contains(text, "EOF") && c.options.TLS == nil:
+		case (strings.Contains(text, "EOF") || strings.Contains(text, "reset")) && c.options.TLS == nil:
 			why += "; if it speaks TLS, use rediss:// instead of redis://"
 		}
 		return fmt.Errorf("redis at %s: %s: %w", c.where, why, gatehouse.ErrUnavailable)

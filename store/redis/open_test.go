@@ -49,7 +49,7 @@ func TestOpenRefuses(t *testing.T) {
 		"database":       {shared.URL() + "/99", "no database of that number"},
 		"not TLS":        {"rediss://" + shared.Address(), "use redis://"},
 		"no Cluster":     {"redis+cluster://" + shared.Address(), "is no Cluster"},
-		"no Sentinel":    {"redis+sentinel://" + shared.Address() + "/main", "XX"},
+		"no Sentinel":    {"redis+sentinel://" + shared.Address() + "/main", "no Sentinel"},
 		"what is no URL": {"hunter2", "is named like"},
 		"missing ca":     {"rediss://h?ca=/nowhere", "trusted certificates"},
 	} {
