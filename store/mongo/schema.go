@@ -150,6 +150,9 @@ func (s *Store) probe(ctx context.Context) (err error) {
 
 // ensure makes the indexes that are missing, and checks those that are there.
 func (s *Store) ensure(ctx context.Context, c *driver.Collection, wanted []index) error {
+	if len(wanted) == 0 {
+		return nil
+	}
 	var found []driver.IndexSpecification
 	err := s.attempt(ctx, "indexes of "+c.Name(), func(ctx context.Context) (err error) {
 		found, err = c.Indexes().ListSpecifications(ctx)
@@ -161,31 +164,27 @@ func (s *Store) ensure(ctx context.Context, c *driver.Collection, wanted []index
 	if err != nil {
 		return err
 	}
-	var missing []driver.IndexModel
 	for _, w := range wanted {
 		there, err := w.in(found)
 		if err != nil {
 			return fmt.Errorf("%w: %s of %s %w; drop it (db.%s.dropIndex(%q)), and it is made anew at the next start",
 				ErrIndex, w.name, c.Name(), err, c.Name(), w.name)
 		}
-		if !there {
-			o := options.Index().SetName(w.name)
-			if w.unique {
-				o.SetUnique(true).SetSparse(true)
-			}
-			missing = append(missing, driver.IndexModel{Keys: w.key, Options: o})
+		if there {
+			continue
 		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	// To index what is there already takes as long as it takes.
-	_, err = c.Indexes().CreateMany(ctx, missing)
-	if driver.IsDuplicateKeyError(err) {
-		return fmt.Errorf("%w: a unique index of %s cannot be made, because documents in it have the same value; restore a backup", ErrIndex, c.Name())
-	}
-	if err = explain(err); err != nil {
-		return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
+		o := options.Index().SetName(w.name)
+		if w.unique {
+			o.SetUnique(true).SetSparse(true)
+		}
+		// To index what is there already takes as long as it takes.
+		_, err = c.Indexes().CreateOne(ctx, driver.IndexModel{Keys: w.key, Options: o})
+		if driver.IsDuplicateKeyError(err) {
+			return fmt.Errorf("%w: %s of %s cannot be made unique, because documents have the same value; restore a backup", ErrIndex, w.name, c.Name())
+		}
+		if err = explain(err); err != nil {
+			return fmt.Errorf("make the index %s of %s: %w", w.name, c.Name(), err)
+		}
 	}
 	return nil
 }
