@@ -141,7 +141,7 @@ func TestTheCoreIsLight(t *testing.T) {
 	// Of database/sql the ids link the interfaces of its driver package, which
 	// are a few types.
 	heavy := []string{"database/sql", "net/http", "html/template", "testing", "flag"}
-	heavyUnder := []string{"modernc.org/", "github.com/alecthomas/", "github.com/goccy/", module + "/store/", module + "/web", module + "/internal/server", module + "/internal/sqlstore"}
+	heavyUnder := []string{"modernc.org/", "go.mongodb.org/", "github.com/alecthomas/", "github.com/goccy/", module + "/store/", module + "/web", module + "/internal/server", module + "/internal/sqlstore"}
 	for _, p := range deps {
 		if slices.Contains(heavy, p.ImportPath) ||
 			slices.ContainsFunc(heavyUnder, func(prefix string) bool { return strings.HasPrefix(p.ImportPath, prefix) }) {

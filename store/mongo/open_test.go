@@ -204,7 +204,7 @@ func TestRefusedDatabases(t *testing.T) {
 		}, ErrForeign, "gatehouse_users"},
 		{"a newer schema", func(t *testing.T, uri string) {
 			prepared(t, uri)
-			must(bare(t, uri).Collection("gatehouse_meta").UpdateOne(t.Context(), d("_id", "schema"), d("$set", d("version", int64(2)))))(t)
+			must(bare(t, uri).Collection("gatehouse_meta").UpdateOne(t.Context(), d("_id", "schema"), d("$set", d("version", int64(2), "oldest", int64(2)))))(t)
 		}, ErrNewer, "version 2"},
 		{"a schema that is none", func(t *testing.T, uri string) {
 			must(bare(t, uri).Collection("gatehouse_meta").InsertOne(t.Context(), d("_id", "schema", "version", int64(-3))))(t)
@@ -242,6 +242,17 @@ func TestRefusedDatabases(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// While a service is brought up to date, instances of before start as well.
+func TestNewerSchemaThatServesOlderPrograms(t *testing.T) {
+	uri := fresh(t)
+	open(t, uri, Options{})
+	must(bare(t, uri).Collection("gatehouse_meta").UpdateOne(t.Context(), d("_id", "schema"), d("$set", d("version", int64(2), "oldest", int64(1)))))(t)
+	open(t, uri, Options{})
+	if current, wanted, err := SchemaVersion(t.Context(), uri); current != wanted || err != nil {
+		t.Errorf("version %d, wanted %d, %v", current, wanted, err)
 	}
 }
 

@@ -53,6 +53,9 @@ var indexes = map[string][]index{
 type schemaDocument struct {
 	ID      string `bson:"_id"`
 	Version int64  `bson:"version"`
+	// Oldest is the oldest schema whose programs can work on this one: while a
+	// service is brought up to date, instances of before are still started.
+	Oldest int64 `bson:"oldest"`
 }
 
 // prepare sees to it that the collections are there, ours, and as they must be.
@@ -77,7 +80,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// version is that of the schema, or ErrNotFound if there is none.
+// version is that of the schema, or ErrNotFound if there is none. A later schema
+// on which this program can work counts as the one that it works with.
 func (s *Store) version(ctx context.Context) (int64, error) {
 	d, err := find(ctx, s, "schema version", s.meta, byID("schema"), func(d *schemaDocument) *schemaDocument { return d })
 	if err != nil {
@@ -85,6 +89,9 @@ func (s *Store) version(ctx context.Context) (int64, error) {
 	}
 	if d.Version < 1 {
 		return 0, fmt.Errorf("%w: its schema has version %d", ErrForeign, d.Version)
+	}
+	if d.Version > schemaVersion && d.Oldest >= 1 && d.Oldest <= schemaVersion {
+		return schemaVersion, nil
 	}
 	return d.Version, nil
 }
@@ -117,7 +124,7 @@ func (s *Store) begin(ctx context.Context) error {
 	if err := s.probe(ctx); err != nil {
 		return err
 	}
-	err = create(ctx, s, "schema version", s.meta, schemaDocument{"schema", schemaVersion})
+	err = create(ctx, s, "schema version", s.meta, schemaDocument{"schema", schemaVersion, 1})
 	if errors.Is(err, gatehouse.ErrExists) { // another process was faster
 		return nil
 	}

@@ -62,6 +62,11 @@ func (p *proxy) guarded(c conn, command bson.D) (bson.D, error) {
 		return nil, nil
 	}
 	writesOf, _ := get(command, list).(bson.A)
+	if list == "documents" {
+		if clash, err := clash(c, database, collection, paths, writesOf); !clash || err != nil {
+			return nil, err
+		}
+	}
 	return each(c, command, list, writesOf, func(write bson.D) (bool, error) {
 		if list == "documents" {
 			return taken(c, database, collection, paths, nil, write)
@@ -70,6 +75,35 @@ func (p *proxy) guarded(c conn, command bson.D) (bson.D, error) {
 		update, _ := get(write, "u").(bson.D)
 		return taken(c, database, collection, paths, query, update)
 	})
+}
+
+// clash reports whether a document to be inserted has an element of another one,
+// stored or to be inserted. It is a question for all documents at once: a scan.
+func clash(c conn, database, collection string, paths []string, documents bson.A) (bool, error) {
+	for _, path := range paths {
+		seen := make(map[any]bool)
+		var all bson.A
+		for _, d := range documents {
+			elements, _ := written(d.(bson.D), path).(bson.A)
+			for _, e := range elements {
+				if seen[e] {
+					return true, nil
+				}
+			}
+			for _, e := range elements {
+				seen[e] = true
+			}
+			all = append(all, elements...)
+		}
+		if len(all) == 0 {
+			continue
+		}
+		other, err := first(c, database, collection, bson.D{{Key: path, Value: bson.D{{Key: "$in", Value: all}}}})
+		if other != nil || err != nil {
+			return other != nil, err
+		}
+	}
+	return false, nil
 }
 
 // each runs the writes of a command one by one, as far as breaks allows, and
