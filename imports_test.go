@@ -47,7 +47,7 @@ var rooms = []struct {
 	{"examples/...", []string{"", "store/memory", "store/sqlite", "web", "gatehousetest"}, "programs of others: they use what is public"},
 	{"tools/passwords", []string{"internal/guessable"}, "it makes the list of common passwords in the form in which that package looks them up"},
 	{"test/attack/prove", []string{"test/attack/weaken"}, "it builds what the mutations make weak, and lets the attacks at it"},
-	{"test/...", []string{"", "internal/argon2", "store/memory", "store/sqlite", "web"}, "they measure and try the finished programs from outside; the bare hash is what logins are measured by"},
+	{"test/...", []string{"", "internal/argon2", "internal/expiring", "store/memory", "store/mongo", "store/postgres", "store/redis", "store/sqlite", "test/service", "web"}, "they measure and try the finished programs from outside; the bare hash is what logins are measured by"},
 }
 
 // heart is what the core must not import, however handy.

@@ -51,11 +51,15 @@ func explain(err error, t target) error {
 
 // connection is an error that is not the server's: of the network, of TLS, of time.
 func connection(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	switch late := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded); {
+	case connecting && late:
+		return fmt.Errorf("%w: no answer in time; is it PostgreSQL that listens there?", gatehouse.ErrUnavailable)
+	case connecting:
+		// It names the server and the user, and no password, on a line for each try.
+		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+	case late:
 		return fmt.Errorf("%w: no answer in time: %w", gatehouse.ErrUnavailable, err)
-	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return fmt.Errorf("%w: %w", gatehouse.ErrUnavailable, err) // it names the server and the user, and no password
 	}
 	return fmt.Errorf("%w: the connection to the database was lost: %w", gatehouse.ErrUnavailable, err)
 }

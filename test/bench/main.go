@@ -17,16 +17,21 @@ import (
 )
 
 func main() {
+	// The servers die with the thread that started them. Those of hashing end with
+	// the pool that has them; the first one lasts.
+	runtime.LockOSThread()
 	log.SetFlags(0)
 	binary := flag.String("binary", "bin/gatehouse", "the `FILE` to measure")
 	seconds := flag.Float64("seconds", 3, "how long each measurement takes")
 	large := flag.Int("users", 100_000, "users in the large store")
+	million := flag.Int("million", 1_000_000, "users in the large store of each database")
+	only := flag.String("only", "", "measure only \"binary\" or \"stores\"")
 	bareAt := flag.String("bare", "", "serve the bare handler with the answer in this `FILE`; used by the command itself")
 	flag.Parse()
 	if *bareAt != "" {
 		log.Fatal(serveBare(*bareAt))
 	}
-	b := &bench{binary: *binary, each: time.Duration(*seconds * float64(time.Second)), large: *large}
+	b := &bench{binary: *binary, each: time.Duration(*seconds * float64(time.Second)), large: *large, million: *million, only: *only}
 	if err := b.run(context.Background()); err != nil {
 		log.Fatal(err)
 	}
@@ -34,10 +39,12 @@ func main() {
 
 // bench is one run.
 type bench struct {
-	binary string
-	each   time.Duration
-	large  int
-	rows   []row
+	binary  string
+	each    time.Duration
+	large   int
+	million int
+	only    string
+	rows    []row
 }
 
 // row is one line of the table.
@@ -73,41 +80,60 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
+	var goals []goal
+	if b.only != "stores" {
+		if goals, err = b.ofBinary(ctx, folder); err != nil {
+			return err
+		}
+	}
+	b.print()
+	if b.only != "binary" {
+		more, err := b.stores(ctx, folder, b.million)
+		if err != nil {
+			return err
+		}
+		goals = append(goals, more...)
+	}
+	printGoals(goals)
+	return nil
+}
 
+// ofBinary measures the binary on SQLite, beside bare handlers and bare hashes.
+func (b *bench) ofBinary(ctx context.Context, folder string) ([]goal, error) {
 	small, err := startGatehouse(ctx, b.binary, folder+"/small", 1_000)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer small.stop()
 	big, err := startGatehouse(ctx, b.binary, folder+"/large", b.large)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer big.stop()
 	idle, err := big.resident()
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	browsers := make([]*client, 64)
 	for i := range browsers {
 		if browsers[i], err = newClient(big.url, userEmail(i)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	few := make([]*client, 8)
 	for i := range few {
 		if few[i], err = newClient(small.url, userEmail(i)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	answer, err := browsers[0].raw("GET", "/api/auth/me")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	plain, err := startBare(ctx, folder, answer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer plain.stop()
 	strangers := make([]*client, 8)
@@ -141,7 +167,7 @@ func (b *bench) run(ctx context.Context) error {
 
 	f, err := measureFlood(ctx, b.binary, folder+"/flood", b.each)
 	if err != nil {
-		return fmt.Errorf("flood: %w", err)
+		return nil, fmt.Errorf("flood: %w", err)
 	}
 	bareNow := bareHash(ours, b.each)
 	budget := max(64, float64(runtime.GOMAXPROCS(0)*19)) // MiB, the default of hash-memory-budget
@@ -154,13 +180,13 @@ func (b *bench) run(ctx context.Context) error {
 
 	starts, err := measureStarts(ctx, b.binary, folder+"/starts")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	size, err := os.Stat(b.binary)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.print([]goal{
+	return []goal{
 		{"me, CPU / bare handler", ratio(meLarge, bare), true, 2, ""},
 		{"me, large / small store", ratio(meLarge, meSmall), true, 1.1, ""},
 		{"refresh with 64 clients, CPU / bare handler", ratio(many, bare), true, 8, ""},
@@ -181,8 +207,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"start to first answer", ms(starts), true, 50, "ms"},
 		{"idle memory", mb(idle), true, 30, "MB"},
 		{"binary", mb(size.Size()), true, 30, "MB"},
-	})
-	return nil
+	}, nil
 }
 
 // series is one thing to measure: clients of a process, or a bare hash.
@@ -231,11 +256,17 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func mb(n int64) float64         { return float64(n) / (1 << 20) }
 func userEmail(i int) string     { return fmt.Sprintf("user%d@example.com", i) }
 
-func (b *bench) print(goals []goal) {
+func (b *bench) print() {
+	if len(b.rows) == 0 {
+		return
+	}
 	fmt.Printf("%-36s %8s %12s %14s  %s\n", "operation", "clients", "ops/s", "server µs/op", "")
 	for _, r := range b.rows {
 		fmt.Printf("%-36s %8d %12.0f %14.1f  %s\n", r.what, r.clients, r.rate, float64(r.cpu.Nanoseconds())/1000, r.note)
 	}
+}
+
+func printGoals(goals []goal) {
 	fmt.Printf("\n%-46s %10s %12s\n", "goal", "is", "wanted")
 	for _, g := range goals {
 		sign, ok := "≥", g.is >= g.bound

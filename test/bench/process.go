@@ -125,9 +125,11 @@ func (p *process) stop() {
 }
 
 // cpu is the processor time that the process has used, all threads together.
-func (p *process) cpu() (time.Duration, error) {
+func (p *process) cpu() (time.Duration, error) { return processorTime(p.cmd.Process.Pid) }
+
+func processorTime(pid int) (time.Duration, error) {
 	// schedstat counts nanoseconds; stat counts hundredths of a second.
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
 		return 0, errors.New("no schedstat: this measurement needs Linux")
 	}

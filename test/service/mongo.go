@@ -109,3 +109,6 @@ func (m *MongoServer) Kill() {
 		_ = m.process.Wait()
 	}
 }
+
+// Processes are those of the server at this moment.
+func (m *MongoServer) Processes() []int { return []int{m.process.Process.Pid} }

@@ -285,3 +285,8 @@ func (p *PostgresServer) Run(tb testing.TB, database, statements string) {
 		tb.Fatalf("%s: %v", statements, err)
 	}
 }
+
+// Processes are those of the server at this moment.
+func (p *PostgresServer) Processes() []int {
+	return append(children(p.cmd.Process.Pid), p.cmd.Process.Pid)
+}

@@ -213,3 +213,6 @@ func awaitRedis(tb testing.TB, f func() error) {
 		tb.Fatal(err)
 	}
 }
+
+// Processes are those of the server at this moment.
+func (s *RedisServer) Processes() []int { return []int{s.cmd.Process.Pid} }

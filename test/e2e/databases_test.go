@@ -1,0 +1,231 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/test/service"
+)
+
+// TestDatabasesThatCannotBeUsed starts the binary with addresses that are no good:
+// it says in one line what is wrong and what to do, ends with 1, shows no password,
+// and leaves everything as it was.
+func TestDatabasesThatCannotBeUsed(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{})
+	r := service.Redis(t, "--requirepass", "hunter22")
+	nobody := deaf(t)
+
+	foreign := p.Database(t)
+	p.Run(t, foreign, `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.users (id INT); INSERT INTO gatehouse.users VALUES (1)`)
+	newer := p.Database(t)
+	if out, code := call(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(newer)}, "", "user", "list"); code != 3 {
+		t.Errorf("user list without a database: exit status %d\n%s", code, out)
+	}
+	started := startWith(t, filepath.Join(t.TempDir(), "data"), []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(newer)}, cheap...)
+	started.stop()
+	p.Run(t, newer, `UPDATE gatehouse.gatehouse_schema SET version = 1000, oldest = 999`)
+	readOnly := p.Database(t)
+	p.Run(t, readOnly, `ALTER DATABASE `+readOnly+` SET default_transaction_read_only TO on`)
+	latin := "latin"
+	p.Run(t, "postgres", `CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
+	p.Run(t, "postgres", `CREATE ROLE poor LOGIN PASSWORD 'hunter22'`)
+	poor := p.Database(t)
+
+	for name, c := range map[string]struct{ env, want string }{
+		"PostgreSQL, no server":       {"GATEHOUSE_DATABASE=postgres://ann:hunter22@" + nobody + "/app", "connection refused"},
+		"PostgreSQL, wrong password":  {"GATEHOUSE_DATABASE=" + p.URLOf("postgres", "hunter22", newer), "password"},
+		"PostgreSQL, no database":     {"GATEHOUSE_DATABASE=" + p.URL("nowhere"), "nowhere"},
+		"PostgreSQL, foreign schema":  {"GATEHOUSE_DATABASE=" + p.URL(foreign), "tables of another program; choose another with ?schema=NAME"},
+		"PostgreSQL, newer schema":    {"GATEHOUSE_DATABASE=" + p.URL(newer), "newer version"},
+		"PostgreSQL, read-only":       {"GATEHOUSE_DATABASE=" + p.URL(readOnly), "read-only"},
+		"PostgreSQL, no Unicode":      {"GATEHOUSE_DATABASE=" + p.URL(latin), "its encoding is LATIN1"},
+		"PostgreSQL, no rights":       {"GATEHOUSE_DATABASE=" + p.URLOf("poor", "hunter22", poor), "GRANT"},
+		"MongoDB, no server":          {"GATEHOUSE_DATABASE=mongodb://ann:hunter22@" + nobody + "/app", "connection refused"},
+		"Redis, no server":            {"GATEHOUSE_REDIS=redis://:hunter22@" + nobody, "is it running?"},
+		"Redis, no password":          {"GATEHOUSE_REDIS=" + r.URL(), "password"},
+		"Redis, wrong password":       {"GATEHOUSE_REDIS=redis://:hunter23@" + r.Address(), "password"},
+		"SQLite, no folder":           {"GATEHOUSE_DATABASE=sqlite:/nowhere/at/all.db", "folder"},
+		"a server that speaks no SQL": {"GATEHOUSE_DATABASE=postgres://ann:hunter22@" + r.Address() + "/app", "no answer in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			out, code := call(t, []string{secretOf, c.env, "GATEHOUSE_LISTEN=127.0.0.1:0"}, "", "serve")
+			if code != 1 || !strings.Contains(out, c.want) || strings.Contains(out, "Gatehouse is ready") {
+				t.Errorf("exit status %d, want 1 and %q:\n%s", code, c.want, out)
+			}
+			if strings.Contains(out, "hunter2") || strings.Contains(out, service.PostgresPassword) {
+				t.Errorf("the password is shown:\n%s", out)
+			}
+			if n := strings.Count(strings.TrimSpace(out), "\n"); n > 3 {
+				t.Errorf("that takes %d lines:\n%s", n+1, out)
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %v to say so", took)
+			}
+		})
+	}
+	if out, code := call(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(foreign)}, "", "migrate"); code != 1 || !strings.Contains(out, "another program") {
+		t.Errorf("migrate on a foreign schema: exit status %d\n%s", code, out)
+	}
+}
+
+// deaf is an address on which nobody listens.
+func deaf(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestFaultsOfPostgres lets the database become slow, read-only and full while it is
+// in use: the answer is 503 within a bound, nobody is logged out, nothing that was
+// not acknowledged happened by half, and all goes on by itself.
+func TestFaultsOfPostgres(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{})
+	name := p.Database(t)
+	road := newRoad(t, "127.0.0.1:"+strconv.Itoa(p.Port()))
+	s := startWith(t, filepath.Join(t.TempDir(), "data"), []string{
+		secretOf, "GATEHOUSE_DATABASE=" + strings.Replace(p.URL(name), strconv.Itoa(p.Port()), road.port(), 1),
+	}, append(cheap, "--log-level", "error")...)
+	b := member(t, s, "ann@example.com")
+
+	unavailable := func(what string, within time.Duration) {
+		t.Helper()
+		began := time.Now()
+		for _, a := range []*answer{
+			b.do(t, "POST", "/api/auth/refresh", "", ""),
+			newBrowser(s).post(t, "/api/auth/login", credentials("ann@example.com")),
+			newBrowser(s).post(t, "/api/auth/register", credentials("bob@example.com")),
+		} {
+			if a.status != 503 || a.header.Get("Retry-After") == "" || len(a.header["Set-Cookie"]) > 0 {
+				t.Errorf("%s: %v, want 503 with Retry-After and without cookies", what, a)
+			}
+		}
+		if took := time.Since(began); took > within {
+			t.Errorf("%s: three answers took %v", what, took)
+		}
+	}
+	works := func(after string) {
+		t.Helper()
+		eventually(t, 10*time.Second, "it works after "+after, func() bool {
+			a, err := newBrowser(s).try("GET", "/readyz", "", "")
+			return err == nil && a.status == 200
+		})
+		// A write that is lost with its connection is 503: there may be several yet.
+		eventually(t, 10*time.Second, "refresh after "+after, func() bool {
+			a := b.do(t, "POST", "/api/auth/refresh", "", "")
+			if a.status != 200 && a.status != 503 {
+				t.Fatalf("refresh after %s: %v", after, a)
+			}
+			return a.status == 200
+		})
+		b.get(t, "/api/auth/me").want(t, "me after "+after, 200)
+	}
+
+	road.hold(true)
+	pause(time.Second) // what is remembered is forgotten
+	unavailable("a database that does not answer", 40*time.Second)
+	road.hold(false)
+	works("a database that did not answer")
+
+	p.Run(t, name, `ALTER DATABASE `+name+` SET default_transaction_read_only TO on`)
+	p.Run(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
+	pause(time.Second)
+	unavailable("a database that is read-only", 10*time.Second)
+	b.get(t, "/api/auth/me").want(t, "me on a database that is read-only", 200)
+	p.Run(t, "postgres", `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
+	p.Run(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
+	works("a database that was read-only")
+
+	road.cut()
+	works("all connections were cut")
+	newBrowser(s).post(t, "/api/auth/register", credentials("bob@example.com")).want(t, "bob, who was told to come back", 201)
+}
+
+// road is the way to a server, which can be blocked and cut.
+type road struct {
+	t        *testing.T
+	listener net.Listener
+	blocked  atomic.Bool
+	mu       sync.Mutex
+	conns    []net.Conn
+}
+
+func newRoad(t *testing.T, to string) *road {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	r := &road{t: t, listener: l}
+	t.Cleanup(func() {
+		l.Close()
+		r.cut()
+	})
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			there, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", to)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.conns = append(r.conns, from, there)
+			r.mu.Unlock()
+			go r.carry(from, there)
+			go r.carry(there, from)
+		}
+	}()
+	return r
+}
+
+// carry hands on what comes, while the road is not blocked.
+func (r *road) carry(from, to net.Conn) {
+	defer from.Close()
+	defer to.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		for r.blocked.Load() {
+			pause(5 * time.Millisecond)
+		}
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (r *road) hold(is bool) { r.blocked.Store(is) }
+
+// cut ends every connection.
+func (r *road) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.conns = nil
+}
+
+func (r *road) port() string {
+	_, port, err := net.SplitHostPort(r.listener.Addr().String())
+	must(r.t, err)
+	return port
+}
