@@ -16,9 +16,11 @@ import (
 func TestBehindPgBouncer(t *testing.T) {
 	b := service.PgBouncer(t, server, "transaction")
 	t.Run("contract", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) gatehouse.Store {
+		empty := func(t *testing.T) gatehouse.Store {
 			return openStore(t, b.URL(server.Database(t)), Options{MaxConns: 20})
-		})
+		}
+		storetest.Run(t, empty)
+		t.Run("Mover", func(t *testing.T) { storetest.Mover(t, empty) })
 	})
 	t.Run("several handles", func(t *testing.T) {
 		storetest.Races(t, func(t *testing.T) []gatehouse.Store {

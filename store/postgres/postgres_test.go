@@ -62,7 +62,7 @@ func session(n int) *gatehouse.Session {
 // finds its rows by an index, and in the order of an index.
 func TestStore(t *testing.T) {
 	statements := make(map[string]bool)
-	storetest.Run(t, func(t *testing.T) gatehouse.Store {
+	empty := func(t *testing.T) gatehouse.Store {
 		s := openStore(t, database(t), Options{MaxConns: 20})
 		t.Cleanup(func() {
 			s.qualified.Range(func(_, sent any) bool {
@@ -71,7 +71,9 @@ func TestStore(t *testing.T) {
 			})
 		})
 		return s
-	})
+	}
+	storetest.Run(t, empty)
+	t.Run("Mover", func(t *testing.T) { storetest.Mover(t, empty) })
 	s := populated(t)
 	looked := 0
 	for query := range statements {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -185,5 +186,5 @@ func lost(err error) bool {
 	if !ok {
 		return true // the connection's own
 	}
-	return e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Code == "25006" || e.Code[:2] == "08"
+	return e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Code == "25006" || strings.HasPrefix(e.Code, "08")
 }
