@@ -103,12 +103,14 @@ CREATE SCHEMA ids AUTHORIZATION owner; REVOKE ALL ON SCHEMA public FROM PUBLIC`)
 	server.Run(t, db, `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ids TO worker`)
 	work(openStore(t, worker, Options{}))
 
-	// Who may only work cannot migrate.
-	server.Run(t, db, `UPDATE ids.gatehouse_schema SET version = 1; ALTER TABLE ids.events DROP COLUMN chain, DROP COLUMN sequence, DROP COLUMN proof`)
-	if _, err := Open(ctx, worker, Options{}); err == nil || !strings.Contains(err.Error(), "gatehouse migrate") {
+	// Who may only work cannot migrate, and works again once somebody has.
+	old := schemaOne(t)
+	server.Run(t, old, `GRANT USAGE ON SCHEMA gatehouse TO worker; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gatehouse TO worker`)
+	worker = server.URLOf("worker", password, old)
+	if _, err := Open(ctx, worker, Options{}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "gatehouse migrate") {
 		t.Errorf("err = %v", err)
 	}
-	if from, to, err := Migrate(ctx, server.URLOf("owner", password, db)+"?schema=ids"); err != nil || from != 1 || to < 2 {
+	if from, to, err := Migrate(ctx, server.URL(old)); err != nil || from != 1 || to < 2 {
 		t.Errorf("Migrate = %d, %d, %v", from, to, err)
 	}
 	work(openStore(t, worker, Options{}))
