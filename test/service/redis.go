@@ -52,6 +52,7 @@ func StartRedis(folder string, settings ...string) (*RedisServer, error) {
 	s := &RedisServer{Folder: folder, Port: port, args: append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", folder, "--logfile", "log", "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--repl-diskless-sync-delay", "0",
+		"--shutdown-timeout", "0",
 	}, settings...)}
 	return s, s.Start()
 }
@@ -122,7 +123,12 @@ func (s *RedisServer) Kill() { s.end(os.Kill) }
 
 func (s *RedisServer) end(signal os.Signal) {
 	_ = s.cmd.Process.Signal(signal)
-	<-s.done
+	select {
+	case <-s.done:
+	case <-time.After(5 * time.Second): // a primary that waits for its replica
+		_ = s.cmd.Process.Kill()
+		<-s.done
+	}
 }
 
 // Address is host and port.
@@ -170,7 +176,7 @@ func RedisWithSentinel(tb testing.TB) *RedisSentinel {
 	if err := watch.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(watch.Stop)
+	tb.Cleanup(watch.Kill)
 	awaitRedis(tb, func() error {
 		if told, err := watch.Do("SENTINEL", "replicas", "main"); err != nil || !strings.Contains(told, strconv.Itoa(replica.Port)) {
 			return fmt.Errorf("the Sentinel does not know the replica: %s %w", told, err)
