@@ -66,6 +66,9 @@ func parseAddress(text string) (address, error) {
 	if err != nil {
 		return a, fmt.Errorf("what follows the ? cannot be read: %w", errAddress)
 	}
+	if strings.Contains(path, "@") && !a.socket {
+		return a, errors.New("what looks like a password in the URL holds a /: write it as %2F")
+	}
 	if err := a.place(authority, path); err != nil {
 		return a, err
 	}
@@ -74,10 +77,8 @@ func parseAddress(text string) (address, error) {
 
 func split(rest string) (authority, path, query string) {
 	rest, query, _ = strings.Cut(rest, "?")
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
-		return rest[:i], rest[i+1:], query
-	}
-	return rest, "", query
+	authority, path, _ = strings.Cut(rest, "/")
+	return authority, path, query
 }
 
 func (a *address) scheme(s string) error {

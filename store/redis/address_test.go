@@ -31,7 +31,7 @@ func TestParseAddress(t *testing.T) {
 		"", "localhost:6379", "http://h", "redis+x://h", "unix+sentinel:///x", "unix://h/x", "unix://", "redis://a,b", "redis://h:x",
 		"redis://h:0", "redis://h:99999", "redis://h/x", "redis://h/-1", "redis://h/0/1", "redis://user@h", "redis://%zz:x@h",
 		"redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel://h/m/x", "redis+cluster://h/1", "redis://h?x=1", "redis://h?ca=/x",
-		"redis://h?%zz", "rediss://h?ca=a&ca=b", "redis://a b", "redis://h,", "redis+sentinel://,/m",
+		"redis://h?%zz", "rediss://h?ca=a&ca=b", "redis://a b", "redis://h,", "redis+sentinel://u:12/34@h/main", "redis+sentinel://,/m",
 	} {
 		if a, err := parseAddress(url); err == nil {
 			t.Errorf("%q is taken for %#v", url, a)

@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"fmt"
-	"hash/fnv"
-)
+import "hash/fnv"
 
 // buckets is how many slots the records are spread over. It can never be changed:
 // what lies in Redis would not be found.
@@ -31,7 +28,8 @@ func (c *Client) expiries(kind, id string) string {
 }
 
 func (c *Client) inBucket(n uint32, kind string) string {
-	return fmt.Sprintf("%s:{%02x}:%s", c.options.Prefix, n, kind)
+	const digits = "0123456789abcdef"
+	return c.options.Prefix + ":{" + digits[n/16:n/16+1] + digits[n%16:n%16+1] + "}:" + kind
 }
 
 func bucketOf(id string) uint32 {
