@@ -71,6 +71,8 @@ type Store struct {
 	settings   *driver.Collection
 	tasks      *driver.Collection
 	meta       *driver.Collection
+
+	adopted *adopted // instead of users, if a collection was adopted
 }
 
 var (
@@ -91,6 +93,9 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	}
 	if err = s.inspect(ctx); err == nil {
 		err = s.prepare(ctx)
+	}
+	if err == nil {
+		err = s.openAdopted(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open mongodb: %w", err), s.Close())

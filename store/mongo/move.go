@@ -21,8 +21,7 @@ const page = 500
 func (s *Store) Walk(ctx context.Context, f func(*gatehouse.Records) error) error {
 	return inTurn([]func() error{
 		func() error {
-			return walk(ctx, s, s.users, decodeUser, func(r *gatehouse.User) string { return r.ID },
-				func(rs []*gatehouse.User) error { return f(&gatehouse.Records{Users: rs}) })
+			return s.walkUsers(ctx, func(rs []*gatehouse.User) error { return f(&gatehouse.Records{Users: rs}) })
 		},
 		func() error {
 			return walk(ctx, s, s.sessions, decodeSession, func(r *gatehouse.Session) string { return r.ID },
@@ -52,27 +51,31 @@ func (s *Store) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Reco
 	taken := new(gatehouse.Records)
 	err := inTurn([]func() error{
 		func() (err error) {
-			taken.Users, err = load(ctx, s, s.users, r.Users, func(r *gatehouse.User) any { return encodeUser(r, r.Version) })
+			if a := s.adopted; a != nil {
+				taken.Users, err = load(ctx, s, a.c, r.Users, func(r *gatehouse.User) (any, error) { return a.document(r, r.Version) })
+			} else {
+				taken.Users, err = load(ctx, s, s.users, r.Users, func(r *gatehouse.User) (any, error) { return encodeUser(r, r.Version), nil })
+			}
 			return err
 		},
 		func() (err error) {
-			taken.Sessions, err = load(ctx, s, s.sessions, r.Sessions, func(r *gatehouse.Session) any { return encodeSession(r, r.Version) })
+			taken.Sessions, err = load(ctx, s, s.sessions, r.Sessions, func(r *gatehouse.Session) (any, error) { return encodeSession(r, r.Version), nil })
 			return err
 		},
 		func() (err error) {
-			taken.Challenges, err = load(ctx, s, s.challenges, r.Challenges, func(r *gatehouse.Challenge) any { return encodeChallenge(r, r.Version) })
+			taken.Challenges, err = load(ctx, s, s.challenges, r.Challenges, func(r *gatehouse.Challenge) (any, error) { return encodeChallenge(r, r.Version), nil })
 			return err
 		},
 		func() (err error) {
-			taken.Events, err = load(ctx, s, s.events, r.Events, func(r *gatehouse.Event) any { return encodeEvent(r) })
+			taken.Events, err = load(ctx, s, s.events, r.Events, func(r *gatehouse.Event) (any, error) { return encodeEvent(r), nil })
 			return err
 		},
 		func() (err error) {
-			taken.Settings, err = load(ctx, s, s.settings, r.Settings, func(r *gatehouse.Setting) any { return encodeSetting(r, r.Version) })
+			taken.Settings, err = load(ctx, s, s.settings, r.Settings, func(r *gatehouse.Setting) (any, error) { return encodeSetting(r, r.Version), nil })
 			return err
 		},
 		func() (err error) {
-			taken.Tasks, err = load(ctx, s, s.tasks, r.Tasks, func(r *gatehouse.Task) any { return encodeTask(r, r.Version) })
+			taken.Tasks, err = load(ctx, s, s.tasks, r.Tasks, func(r *gatehouse.Task) (any, error) { return encodeTask(r, r.Version), nil })
 			return err
 		},
 	})
@@ -89,6 +92,22 @@ func inTurn(steps []func() error) error {
 		}
 	}
 	return nil
+}
+
+func (s *Store) walkUsers(ctx context.Context, f func([]*gatehouse.User) error) error {
+	if s.adopted == nil {
+		return walk(ctx, s, s.users, decodeUser, func(r *gatehouse.User) string { return r.ID }, f)
+	}
+	for after := ""; ; {
+		users, err := s.Users(ctx, after, page)
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		after = users[len(users)-1].ID
+		if err := f(users); err != nil {
+			return err
+		}
+	}
 }
 
 // walk hands all records of a collection to f, a page at a time.
@@ -108,11 +127,15 @@ func walk[D, R any](ctx context.Context, s *Store, c *driver.Collection, decode 
 }
 
 // load inserts the records, and returns those for which there was no place.
-func load[R any](ctx context.Context, s *Store, c *driver.Collection, rs []*R, encode func(*R) any) (taken []*R, err error) {
+func load[R any](ctx context.Context, s *Store, c *driver.Collection, rs []*R, encode func(*R) (any, error)) (taken []*R, err error) {
 	for part := range slices.Chunk(rs, page) {
 		documents := make([]any, len(part))
 		for i, r := range part {
-			if documents[i], err = marshal(encode(r)); err != nil {
+			d, err := encode(r)
+			if err != nil {
+				return nil, err
+			}
+			if documents[i], err = marshal(d); err != nil {
 				return nil, err
 			}
 		}

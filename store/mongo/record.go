@@ -58,7 +58,7 @@ func find[D, R any](ctx context.Context, s *Store, what string, c *driver.Collec
 func list[D, R any](ctx context.Context, s *Store, what string, c *driver.Collection, filter, sort bson.D, limit int, decode func(*D) *R) (rs []*R, err error) {
 	err = s.attempt(ctx, what, func(ctx context.Context) error {
 		rs = nil
-		cursor, err := c.Find(ctx, filter, options.Find().SetSort(sort).SetLimit(int64(limit)))
+		cursor, err := c.Find(ctx, filter, findOptions(sort, limit))
 		if err != nil {
 			return err
 		}
@@ -76,6 +76,10 @@ func list[D, R any](ctx context.Context, s *Store, what string, c *driver.Collec
 		return nil, err
 	}
 	return rs, nil
+}
+
+func findOptions(sort bson.D, limit int) *options.FindOptionsBuilder {
+	return options.Find().SetSort(sort).SetLimit(int64(limit))
 }
 
 // create inserts d.

@@ -72,8 +72,13 @@ func (f *userFields) decode(id string) *gatehouse.User {
 }
 
 // CreateUser implements [gatehouse.Store].
-func (s *Store) CreateUser(ctx context.Context, u *gatehouse.User) error {
-	if err := create(ctx, s, "create user", s.users, encodeUser(u, 1)); err != nil {
+func (s *Store) CreateUser(ctx context.Context, u *gatehouse.User) (err error) {
+	if s.adopted != nil {
+		err = s.attempt(ctx, "create user", func(ctx context.Context) error { return s.adopted.create(ctx, u) })
+	} else {
+		err = create(ctx, s, "create user", s.users, encodeUser(u, 1))
+	}
+	if err != nil {
 		return err
 	}
 	u.Version = 1
@@ -82,22 +87,47 @@ func (s *Store) CreateUser(ctx context.Context, u *gatehouse.User) error {
 
 // User implements [gatehouse.Store].
 func (s *Store) User(ctx context.Context, id string) (*gatehouse.User, error) {
+	if s.adopted != nil {
+		return s.fromAdopted(ctx, "user", id, s.adopted.byID)
+	}
 	return find(ctx, s, "user", s.users, byID(id), decodeUser)
 }
 
 // UserByEmail implements [gatehouse.Store].
 func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*gatehouse.User, error) {
+	if s.adopted != nil {
+		return s.fromAdopted(ctx, "user by email", emailKey, s.adopted.byEmail)
+	}
 	return find(ctx, s, "user by email", s.users, bson.D{{Key: "email_key", Value: emailKey}}, decodeUser)
 }
 
 // UserByKey implements [gatehouse.Store].
 func (s *Store) UserByKey(ctx context.Context, key string) (*gatehouse.User, error) {
+	if s.adopted != nil {
+		return s.fromAdopted(ctx, "user by key", key, s.adopted.byKey)
+	}
 	return find(ctx, s, "user by key", s.users, bson.D{{Key: "keys", Value: key}}, decodeUser)
 }
 
+func (s *Store) fromAdopted(ctx context.Context, what, by string, f func(context.Context, string) (*gatehouse.User, error)) (u *gatehouse.User, err error) {
+	err = s.attempt(ctx, what, func(ctx context.Context) (err error) {
+		u, err = f(ctx, by)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
 // SaveUser implements [gatehouse.Store].
-func (s *Store) SaveUser(ctx context.Context, u *gatehouse.User) error {
-	if err := save(ctx, s, "save user", s.users, u.ID, u.Version, encodeUser(u, u.Version+1)); err != nil {
+func (s *Store) SaveUser(ctx context.Context, u *gatehouse.User) (err error) {
+	if s.adopted != nil {
+		err = s.attempt(ctx, "save user", func(ctx context.Context) error { return s.adopted.save(ctx, u) })
+	} else {
+		err = save(ctx, s, "save user", s.users, u.ID, u.Version, encodeUser(u, u.Version+1))
+	}
+	if err != nil {
 		return err
 	}
 	u.Version++
@@ -106,11 +136,21 @@ func (s *Store) SaveUser(ctx context.Context, u *gatehouse.User) error {
 
 // DeleteUser implements [gatehouse.Store].
 func (s *Store) DeleteUser(ctx context.Context, id string, version int64) error {
+	if s.adopted != nil {
+		return s.attempt(ctx, "delete user", func(ctx context.Context) error { return s.adopted.delete(ctx, id, version) })
+	}
 	return remove(ctx, s, "delete user", s.users, id, version)
 }
 
 // Users implements [gatehouse.Store].
-func (s *Store) Users(ctx context.Context, after string, limit int) ([]*gatehouse.User, error) {
+func (s *Store) Users(ctx context.Context, after string, limit int) (users []*gatehouse.User, err error) {
+	if s.adopted != nil {
+		err = s.attempt(ctx, "users", func(ctx context.Context) (err error) {
+			users, err = s.adopted.list(ctx, after, limit)
+			return err
+		})
+		return users, err
+	}
 	filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}}
 	return list(ctx, s, "users", s.users, filter, bson.D{{Key: "_id", Value: 1}}, limit, decodeUser)
 }

@@ -1,0 +1,493 @@
+package mongo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Errors of [Adopt], [Finish] and [Undo], beside those of [Open].
+var (
+	// ErrConflict: users of the application have one address in different
+	// spellings, and it was not said which of them keeps it.
+	ErrConflict = errors.New("users share an address")
+	// ErrAdoption: this step does not follow the one before.
+	ErrAdoption = errors.New("not possible in this state of the adoption")
+)
+
+// AdoptOptions are the options of [Adopt], [Finish] and [Undo].
+type AdoptOptions struct {
+	Options
+
+	// Collection is the one with the application's users. Default "users".
+	Collection string
+	// Keep are the ids of users who keep an address that others have as well, in
+	// another spelling. The others are adopted without one: they go on in the
+	// application as before, and cannot log in here until they have another.
+	Keep []string
+	// DryRun says what would be done, and does nothing.
+	DryRun bool
+}
+
+// AdoptedUser is a user of the application in a [Report].
+type AdoptedUser struct {
+	ID, Name, Email string
+	CreatedAt       time.Time
+}
+
+// Report is what [Adopt], [Finish] or [Undo] has done, or would do.
+type Report struct {
+	Collection string
+	// State of the adoption: "" (none), "adopting", "adopted", "finishing",
+	// "finished" or "undoing". It is that of before if nothing was to be done.
+	State string
+	// Documents is how many there are, Changed how many of them were, or would
+	// be, written.
+	Documents, Changed int
+
+	Conflicts  [][]AdoptedUser // who share an address
+	NoAddress  []AdoptedUser   // without an address that is one
+	NoPassword []AdoptedUser   // with a password that is no bcrypt hash
+	SetAside   []AdoptedUser   // with an _id that can be none of a user
+	Registered []AdoptedUser   // Undo: made by Gatehouse, now users of the application
+	Reverted   []AdoptedUser   // Undo: whose former password is valid again
+}
+
+const (
+	adopting  = "adopting"
+	isAdopted = "adopted"
+	finishing = "finishing"
+	finished  = "finished"
+	undoing   = "undoing"
+)
+
+type adoptionDocument struct {
+	ID         string `bson:"_id"`
+	State      string `bson:"state"`
+	Collection string `bson:"collection"`
+}
+
+// adoptionIndexes are those in the application's collection.
+var adoptionIndexes = []index{
+	{"gatehouse_id", bson.D{{Key: "gatehouse.id", Value: 1}}, true},
+	{"gatehouse_email_key", bson.D{{Key: "gatehouse.email_key", Value: 1}}, true},
+	{"gatehouse_keys", bson.D{{Key: "gatehouse.keys", Value: 1}}, true},
+	// Not sparse: it leads to the documents that Gatehouse has not seen yet.
+	{"gatehouse_pending", bson.D{{Key: "gatehouse.id", Value: 1}, {Key: "_id", Value: 1}}, false},
+	{"gatehouse_email", bson.D{{Key: "email", Value: 1}, {Key: "_id", Value: 1}}, false},
+}
+
+// adoption is the state of the adoption, with State "" if there is none.
+func (s *Store) adoption(ctx context.Context) (*adoptionDocument, error) {
+	d, err := find(ctx, s, "adoption", s.meta, byID("adoption"), func(d *adoptionDocument) *adoptionDocument { return d })
+	if errors.Is(err, gatehouse.ErrNotFound) {
+		return &adoptionDocument{}, nil
+	}
+	return d, err
+}
+
+// openAdopted makes the store work on the collection that was adopted, if any.
+func (s *Store) openAdopted(ctx context.Context) error {
+	d, err := s.adoption(ctx)
+	if err != nil {
+		return err
+	}
+	switch d.State {
+	case "":
+		return nil
+	case isAdopted, finished:
+		s.adopted = &adopted{s: s, c: s.db.Collection(d.Collection), finished: d.State == finished}
+		return s.ensure(ctx, s.adopted.c, adoptionIndexes)
+	}
+	step := map[string]string{adopting: "adoption", finishing: "finish", undoing: "undo"}[d.State]
+	return fmt.Errorf("%w: the %s of collection %s was interrupted: run it again", ErrAdoption, step, d.Collection)
+}
+
+// adopter is one run of Adopt, Finish or Undo.
+type adopter struct {
+	*adopted
+	opts   AdoptOptions
+	before *adoptionDocument
+	report *Report
+}
+
+func newAdopter(ctx context.Context, uri string, opts AdoptOptions) (*adopter, error) {
+	opts.Options = opts.withDefaults()
+	s, err := connect(uri, opts.Options)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.inspect(ctx); err == nil {
+		_, err = s.version(ctx) // of a later schema, or somebody else's
+		if errors.Is(err, gatehouse.ErrNotFound) {
+			err = nil
+		}
+	}
+	var before *adoptionDocument
+	if err == nil {
+		before, err = s.adoption(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	name := cmp.Or(opts.Collection, before.Collection, "users")
+	a := &adopter{
+		adopted: &adopted{s: s, c: s.db.Collection(name)}, opts: opts, before: before,
+		report: &Report{Collection: name, State: before.State},
+	}
+	if before.Collection != "" && before.Collection != name {
+		return nil, errors.Join(fmt.Errorf("%w: the collection that was adopted is %s", ErrAdoption, before.Collection), s.Close())
+	}
+	return a, nil
+}
+
+// run runs one of the three steps from one of the states that it may follow.
+func run(ctx context.Context, uri, what string, opts AdoptOptions, from []string, step func(*adopter, context.Context) error) (_ *Report, err error) {
+	a, err := newAdopter(ctx, uri, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer func() { err = errors.Join(err, a.s.Close()) }()
+	if !slices.Contains(from, a.before.State) {
+		return a.report, fmt.Errorf("%s: %w: it is %q", what, ErrAdoption, cmp.Or(a.before.State, "not adopted"))
+	}
+	if err := step(a, ctx); err != nil {
+		return a.report, fmt.Errorf("%s: %w", what, err)
+	}
+	return a.report, nil
+}
+
+// Adopt makes the users of another application, in the database that uri names,
+// users of Gatehouse where they are. Each keeps its document, to which the field
+// "gatehouse" is added, and the application works on beside Gatehouse: what
+// either changes, the other sees. No service of Gatehouse may be running on the
+// database. When it was interrupted, run it again; run on an adopted collection,
+// it takes over what the application has changed. It does nothing, and fails
+// with [ErrConflict], while users share an address.
+func Adopt(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
+	return run(ctx, uri, "adopt", opts, []string{"", adopting, isAdopted}, (*adopter).adopt)
+}
+
+// Finish makes an adopted collection Gatehouse's alone: the passwords of the
+// application, and what Undo would need, are removed. The application can read
+// name, email and role as before; what it writes there has no effect.
+func Finish(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
+	return run(ctx, uri, "finish", opts, []string{isAdopted, finishing}, (*adopter).finish)
+}
+
+// Undo gives the collection back as it was: byte by byte, apart from what the
+// application itself has changed since. Users who registered with Gatehouse stay,
+// without a password that the application lets in.
+func Undo(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
+	return run(ctx, uri, "undo", opts, []string{adopting, isAdopted, undoing}, (*adopter).undo)
+}
+
+// each hands every document of the collection to f.
+func (a *adopter) each(ctx context.Context, f func(document bson.Raw, d *adoptedDocument) error) error {
+	filter := bson.D{}
+	for {
+		documents, err := a.documents(ctx, filter, bson.D{{Key: "_id", Value: 1}}, page)
+		if err != nil {
+			return err
+		}
+		for _, document := range documents {
+			d, err := decodeAdopted(document)
+			if err != nil || d.Gatehouse != nil && d.Gatehouse.ID == "" {
+				return fmt.Errorf("%w: a document of %s has a field gatehouse that is not ours", ErrForeign, a.c.Name())
+			}
+			if err := f(document, d); err != nil {
+				return err
+			}
+		}
+		if len(documents) < page {
+			return nil
+		}
+		last, err := documents[len(documents)-1].LookupErr("_id")
+		if err != nil {
+			return err
+		}
+		filter = bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last}}}}
+	}
+}
+
+func (d *adoptedDocument) reported(u *gatehouse.User) AdoptedUser {
+	r := AdoptedUser{ID: idOf(d.OID), Name: d.shared.text(sharedName), Email: d.shared.text(sharedEmail)}
+	if u != nil {
+		r.ID, r.CreatedAt = u.ID, u.CreatedAt
+	}
+	return r
+}
+
+// survey looks at all documents, and says who cannot be adopted as they are. It
+// returns who is to be adopted without an address.
+func (a *adopter) survey(ctx context.Context) (without map[string]bool, err error) {
+	byKey := make(map[string][]AdoptedUser)
+	err = a.each(ctx, func(document bson.Raw, d *adoptedDocument) error {
+		if d.Gatehouse != nil && a.before.State == "" {
+			return fmt.Errorf("%w: a document of %s has a field gatehouse, although nothing was adopted", ErrForeign, a.c.Name())
+		}
+		a.report.Documents++
+		if d.Gatehouse != nil {
+			if u := d.user(); u.EmailKey != "" {
+				byKey[u.EmailKey] = append(byKey[u.EmailKey], d.reported(u))
+			}
+			if !d.current() {
+				a.report.Changed++
+			}
+			return nil
+		}
+		u := newcomer(document, d)
+		switch r := d.reported(u); {
+		case u.ID == "":
+			a.report.SetAside = append(a.report.SetAside, r)
+			return nil
+		case u.EmailKey == "":
+			a.report.NoAddress = append(a.report.NoAddress, r)
+		default:
+			byKey[u.EmailKey] = append(byKey[u.EmailKey], r)
+		}
+		if passwordOf(u) < 0 {
+			a.report.NoPassword = append(a.report.NoPassword, d.reported(u))
+		}
+		a.report.Changed++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	without = make(map[string]bool)
+	for _, users := range byKey {
+		if len(users) == 1 {
+			continue
+		}
+		kept := 0
+		for _, u := range users {
+			if slices.Contains(a.opts.Keep, u.ID) {
+				kept++
+			} else {
+				without[u.ID] = true
+			}
+		}
+		if kept != 1 {
+			a.report.Conflicts = append(a.report.Conflicts, users)
+		}
+	}
+	slices.SortFunc(a.report.Conflicts, func(x, y []AdoptedUser) int { return strings.Compare(x[0].ID, y[0].ID) })
+	if n := len(a.report.Conflicts); n > 0 {
+		return nil, fmt.Errorf("%w: %d addresses have more than one user, in different spellings; nothing was changed; "+
+			"change them in the application, or name who keeps each", ErrConflict, n)
+	}
+	return without, nil
+}
+
+func (a *adopter) adopt(ctx context.Context) error {
+	without, err := a.survey(ctx)
+	if err != nil || a.opts.DryRun {
+		return err
+	}
+	if err := a.s.prepare(ctx); err != nil {
+		return err
+	}
+	if a.before.State == "" {
+		if own, err := list(ctx, a.s, "users", a.s.users, bson.D{}, bson.D{}, 1, decodeUser); err != nil || len(own) > 0 {
+			return errors.Join(fmt.Errorf("%w: Gatehouse has users of its own in this database, in %s", ErrAdoption, a.s.users.Name()), err)
+		}
+		if err := a.enter(ctx, adopting); err != nil {
+			return err
+		}
+	}
+	if err := a.s.ensure(ctx, a.c, adoptionIndexes); err != nil {
+		return err
+	}
+	a.report.Changed = 0
+	keep := func(u *gatehouse.User) bool { return !without[u.ID] }
+	err = a.each(ctx, func(document bson.Raw, d *adoptedDocument) error {
+		if idOf(d.OID) == "" || d.Gatehouse != nil && d.current() {
+			return nil
+		}
+		_, err := a.absorb(ctx, document, keep)
+		if errors.Is(err, gatehouse.ErrNotFound) { // deleted meanwhile
+			return nil
+		}
+		if errors.Is(err, gatehouse.ErrExists) {
+			return fmt.Errorf("%w: the application has made one more meanwhile; run it again", ErrConflict)
+		}
+		a.report.Changed++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.enter(ctx, isAdopted)
+}
+
+// enter makes state the one that the adoption is in.
+func (a *adopter) enter(ctx context.Context, state string) error {
+	err := a.s.attempt(ctx, "state of the adoption", func(ctx context.Context) error {
+		_, err := a.s.meta.ReplaceOne(ctx, byID("adoption"), adoptionDocument{"adoption", state, a.c.Name()}, options.Replace().SetUpsert(true))
+		return err
+	})
+	if err == nil {
+		a.report.State = state
+	}
+	return err
+}
+
+// rewrite changes a document as change says, which is asked again with the
+// document of then when somebody was faster.
+func (a *adopter) rewrite(ctx context.Context, d *adoptedDocument, change func(*adoptedDocument) (bson.D, error)) error {
+	for range absorbs {
+		update, err := change(d)
+		if err != nil {
+			return err
+		}
+		condition := bson.D{{Key: "_id", Value: d.OID}, {Key: "gatehouse.version", Value: d.Gatehouse.Fields.Version}}
+		result, err := a.c.UpdateOne(ctx, append(condition, d.shared.condition()...), update)
+		if err != nil {
+			return explain(err)
+		}
+		if result.MatchedCount > 0 {
+			a.report.Changed++
+			return nil
+		}
+		document, err := a.c.FindOne(ctx, bson.D{{Key: "_id", Value: d.OID}}).Raw()
+		if errors.Is(err, driver.ErrNoDocuments) {
+			return nil
+		}
+		if err != nil {
+			return explain(err)
+		}
+		if d, err = decodeAdopted(document); err != nil || d.Gatehouse == nil {
+			return err
+		}
+	}
+	return gatehouse.ErrUnavailable
+}
+
+func (a *adopter) undo(ctx context.Context) error {
+	if !a.opts.DryRun {
+		if err := a.enter(ctx, undoing); err != nil {
+			return err
+		}
+	}
+	err := a.each(ctx, func(_ bson.Raw, d *adoptedDocument) error {
+		a.report.Documents++
+		if d.Gatehouse == nil {
+			return nil
+		}
+		reverts, u := d.reverts(), d.reported(d.user())
+		if d.Gatehouse.Registered {
+			a.report.Registered = append(a.report.Registered, u)
+		} else if reverts {
+			a.report.Reverted = append(a.report.Reverted, u)
+		}
+		if a.opts.DryRun {
+			a.report.Changed++
+			return nil
+		}
+		return a.rewrite(ctx, d, (*adoptedDocument).restored)
+	})
+	if err != nil || a.opts.DryRun {
+		return err
+	}
+	for _, i := range adoptionIndexes {
+		err := a.c.Indexes().DropOne(ctx, i.name)
+		if server, ok := errors.AsType[driver.ServerError](err); ok && server.HasErrorCode(27) || err == nil { // there is no such index
+			continue
+		}
+		return fmt.Errorf("drop index %s: %w", i.name, explain(err))
+	}
+	err = a.s.attempt(ctx, "state of the adoption", func(ctx context.Context) error {
+		_, err := a.s.meta.DeleteOne(ctx, byID("adoption"))
+		return err
+	})
+	if err == nil {
+		a.report.State = ""
+	}
+	return err
+}
+
+// reverts reports whether the password of before is another than Gatehouse's.
+func (d *adoptedDocument) reverts() bool {
+	left, err := forget(d.Gatehouse.Before, sharedOf(d.Gatehouse.Seen), d.shared)
+	if err != nil {
+		return false
+	}
+	_, err = left.LookupErr("password")
+	return err == nil && d.Gatehouse.Held == ""
+}
+
+// restored is the update that makes the document what it was, apart from what
+// the application has written itself.
+func (d *adoptedDocument) restored() (bson.D, error) {
+	before, err := forget(d.Gatehouse.Before, sharedOf(d.Gatehouse.Seen), d.shared)
+	if err != nil {
+		return nil, err
+	}
+	set, unset := bson.D{}, bson.D{{Key: "gatehouse", Value: ""}}
+	for _, name := range sharedNames {
+		if _, err := before.LookupErr(name); err != nil {
+			continue
+		}
+		if was, err := before.LookupErr(name, "was"); err == nil {
+			set = append(set, bson.E{Key: name, Value: was})
+		} else {
+			unset = append(unset, bson.E{Key: name, Value: ""})
+		}
+	}
+	if d.Gatehouse.Registered && d.Gatehouse.Held != "" && d.shared.text(sharedPassword) == noPassword {
+		set = append(set, bson.E{Key: "password", Value: d.Gatehouse.Held})
+	}
+	update := bson.D{{Key: "$unset", Value: unset}}
+	if len(set) > 0 {
+		update = append(update, bson.E{Key: "$set", Value: set})
+	}
+	return update, nil
+}
+
+func (a *adopter) finish(ctx context.Context) error {
+	if _, err := a.survey(ctx); err != nil || a.opts.DryRun {
+		return err
+	}
+	if err := a.enter(ctx, finishing); err != nil {
+		return err
+	}
+	a.report.Changed = 0
+	remove := bson.D{{Key: "$unset", Value: bson.D{
+		{Key: "password", Value: ""}, {Key: "gatehouse.seen", Value: ""}, {Key: "gatehouse.before", Value: ""}, {Key: "gatehouse.held", Value: ""},
+	}}}
+	err := a.each(ctx, func(document bson.Raw, d *adoptedDocument) error {
+		if idOf(d.OID) == "" || d.Gatehouse != nil && len(d.Gatehouse.Seen) == 0 { // done before
+			return nil
+		}
+		u, err := a.absorb(ctx, document, everybody)
+		if errors.Is(err, gatehouse.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fresh, err := a.c.FindOne(ctx, bson.D{{Key: "gatehouse.id", Value: u.ID}}).Raw()
+		if err != nil {
+			return explain(err)
+		}
+		if d, err = decodeAdopted(fresh); err != nil {
+			return err
+		}
+		return a.rewrite(ctx, d, func(*adoptedDocument) (bson.D, error) { return remove, nil })
+	})
+	if err != nil {
+		return err
+	}
+	return a.enter(ctx, finished)
+}
