@@ -36,55 +36,51 @@ type walker struct {
 
 func (w walker) settings(ctx context.Context) error {
 	const query = `SELECT ` + settingColumns + ` FROM settings WHERE name > $1 ORDER BY name LIMIT $2`
-	return walk(ctx, w.s, "settings", query, decodeSetting, func(p []*gatehouse.Setting) (string, error) {
-		return p[len(p)-1].Name, w.f(&gatehouse.Records{Settings: p})
-	})
+	return walk(ctx, w.s, "settings", query, decodeSetting, func(x *gatehouse.Setting) string { return x.Name },
+		func(page []*gatehouse.Setting) error { return w.f(&gatehouse.Records{Settings: page}) })
 }
 
 func (w walker) users(ctx context.Context) error {
 	const query = `SELECT ` + userColumns + ` FROM users WHERE id > $1 ORDER BY id LIMIT $2`
-	return walk(ctx, w.s, "users", query, decodeUser, func(p []*gatehouse.User) (string, error) {
-		return p[len(p)-1].ID, w.f(&gatehouse.Records{Users: p})
-	})
+	return walk(ctx, w.s, "users", query, decodeUser, func(x *gatehouse.User) string { return x.ID },
+		func(page []*gatehouse.User) error { return w.f(&gatehouse.Records{Users: page}) })
 }
 
 func (w walker) sessions(ctx context.Context) error {
 	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE id > $1 ORDER BY id LIMIT $2`
-	return walk(ctx, w.s, "sessions", query, decodeSession, func(p []*gatehouse.Session) (string, error) {
-		return p[len(p)-1].ID, w.f(&gatehouse.Records{Sessions: p})
-	})
+	return walk(ctx, w.s, "sessions", query, decodeSession, func(x *gatehouse.Session) string { return x.ID },
+		func(page []*gatehouse.Session) error { return w.f(&gatehouse.Records{Sessions: page}) })
 }
 
 func (w walker) challenges(ctx context.Context) error {
 	const query = `SELECT ` + challengeColumns + ` FROM challenges WHERE id > $1 ORDER BY id LIMIT $2`
-	return walk(ctx, w.s, "challenges", query, decodeChallenge, func(p []*gatehouse.Challenge) (string, error) {
-		return p[len(p)-1].ID, w.f(&gatehouse.Records{Challenges: p})
-	})
+	return walk(ctx, w.s, "challenges", query, decodeChallenge, func(x *gatehouse.Challenge) string { return x.ID },
+		func(page []*gatehouse.Challenge) error { return w.f(&gatehouse.Records{Challenges: page}) })
 }
 
 func (w walker) tasks(ctx context.Context) error {
 	const query = `SELECT ` + taskColumns + ` FROM tasks WHERE id > $1 ORDER BY id LIMIT $2`
-	return walk(ctx, w.s, "tasks", query, decodeTask, func(p []*gatehouse.Task) (string, error) {
-		return p[len(p)-1].ID, w.f(&gatehouse.Records{Tasks: p})
-	})
+	return walk(ctx, w.s, "tasks", query, decodeTask, func(x *gatehouse.Task) string { return x.ID },
+		func(page []*gatehouse.Task) error { return w.f(&gatehouse.Records{Tasks: page}) })
 }
 
 func (w walker) events(ctx context.Context) error {
 	const query = `SELECT ` + eventColumns + ` FROM events WHERE id > $1 ORDER BY id LIMIT $2`
-	return walk(ctx, w.s, "events", query, decodeEvent, func(p []*gatehouse.Event) (string, error) {
-		return p[len(p)-1].ID, w.f(&gatehouse.Records{Events: p})
-	})
+	return walk(ctx, w.s, "events", query, decodeEvent, func(x *gatehouse.Event) string { return x.ID },
+		func(page []*gatehouse.Event) error { return w.f(&gatehouse.Records{Events: page}) })
 }
 
 // walk reads a table page by page, and hands each page on after the read has
-// ended; hand answers with the key of the last one.
-func walk[R any](ctx context.Context, s *Store, what, query string, decode func(Row) (*R, error), hand func([]*R) (string, error)) error {
+// ended. What becomes of a page is up to whoever gets it.
+func walk[R any](ctx context.Context, s *Store, what, query string, decode func(Row) (*R, error), key func(*R) string, hand func([]*R) error) error {
 	for after := ""; ; {
 		page, err := list(ctx, s, what, query, decode, after, int64(walkPage))
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		if after, err = hand(page); err != nil || len(page) < walkPage {
+		n := len(page)
+		after = key(page[n-1])
+		if err := hand(page); err != nil || n < walkPage {
 			return err
 		}
 	}

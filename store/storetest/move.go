@@ -273,6 +273,27 @@ var moves = []struct {
 		scribble(walked(t, m))
 		equal(t, "what is there", walked(t, m), some(1, 1))
 	}},
+	{"hands over what is whoever's who walks, to change it", func(t *testing.T, _ gatehouse.Store, m gatehouse.Mover) {
+		loads(t, m, some(0, 700))
+		n := 0
+		ok(t, "Walk", m.Walk(t.Context(), func(r *gatehouse.Records) error {
+			n += r.Len()
+			for i, u := range r.Users {
+				u.ID, r.Users[i] = "", nil
+			}
+			for i, x := range r.Settings {
+				x.Name, r.Settings[i] = "", nil
+			}
+			clear(r.Sessions)
+			clear(r.Challenges)
+			clear(r.Events)
+			clear(r.Tasks)
+			*r = gatehouse.Records{}
+			return nil
+		}))
+		equal(t, "records", n, 6*700)
+		equal(t, "what is there", walked(t, m), some(0, 700))
+	}},
 	{"ends a walk with the error of whoever walks", func(t *testing.T, _ gatehouse.Store, m gatehouse.Mover) {
 		loads(t, m, some(0, 700))
 		for stop := range 3 {
