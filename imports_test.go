@@ -29,6 +29,7 @@ var rooms = []struct {
 	{"internal/guessable", nil, "a leaf: whether a text is one that anybody would try"},
 	{"internal/hashing", []string{"internal/argon2"}, "a leaf: it can be described without the word user; what it hands out is computed below it"},
 	{"internal/limit", nil, "a leaf: it can be described without the word user"},
+	{"internal/archive", []string{""}, "a file with the records of the port in it, whichever store they are of"},
 	{"internal/sqlstore", []string{""}, "it keeps the records of the port in SQL, whichever the engine"},
 	{"store/memory", []string{""}, "a store keeps records and decides nothing"},
 	{"store/postgres", []string{"", "internal/sqlstore"}, "an engine, around the SQL that all engines share"},
