@@ -31,6 +31,8 @@ const (
 	EventUntrustedProxy     = "untrusted_proxy"
 	EventSettingsChanged    = "settings_changed"
 	EventEventsExported     = "events_exported"
+	EventCopied             = "copied"
+	EventRestored           = "restored"
 	EventCheckpoint         = "checkpoint"
 )
 

@@ -191,6 +191,9 @@ func New(cfg Config) (*Gatehouse, error) {
 	if err := g.loadKeys(ctx); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
+	if err := g.recordRestoration(ctx); err != nil {
+		return nil, err
+	}
 	if err := g.keepLimits(ctx); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
@@ -111,7 +113,11 @@ func (c restore) Run(p *program) error {
 	if err := server.MakeFolder(s.Data); err != nil {
 		return err
 	}
-	err = sqlite.Restore(context.Background(), c.File, s.DatabaseFile(), sqlite.RestoreOptions{Replace: c.Force, KeepSessions: c.KeepSessions})
+	r := gatehouse.Restoration{At: time.Now(), From: "backup", Keep: gatehouse.KeepNothing}
+	if c.KeepSessions {
+		r.Keep = gatehouse.KeepSessions
+	}
+	err = sqlite.Restore(context.Background(), c.File, s.DatabaseFile(), sqlite.RestoreOptions{Replace: c.Force, Restoration: r})
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("there is a database already, %s; --force replaces it, and what is in it is lost", s.DatabaseFile())

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/sqlstore"
 )
 
@@ -99,10 +101,10 @@ func check(ctx context.Context, path string) (err error) {
 type RestoreOptions struct {
 	// Replace allows replacing the database that is there.
 	Replace bool
-	// KeepSessions keeps the sessions and challenges of the backup. Otherwise
-	// everybody logs in again: what was logged out, or used up, after the backup
-	// would come back to life.
-	KeepSessions bool
+	// Restoration says what begins anew, so that what was ended or used up after
+	// the backup does not come back to life. Its zero value keeps nothing, and is of
+	// now.
+	Restoration gatehouse.Restoration
 }
 
 // Restore puts the database in the file from, a backup, in the place of the one
@@ -136,7 +138,7 @@ func restore(ctx context.Context, from, to string, opts RestoreOptions) error {
 		return err
 	}
 	defer remove(temp)
-	if err := finishRestored(ctx, temp, opts); err != nil {
+	if err := finishRestored(ctx, temp, opts.Restoration); err != nil {
 		return err
 	}
 	if err := retire(ctx, to, opts.Replace); err != nil {
@@ -146,20 +148,54 @@ func restore(ctx context.Context, from, to string, opts RestoreOptions) error {
 }
 
 // finishRestored makes of a copied backup what [Open] expects.
-func finishRestored(ctx context.Context, temp string, opts RestoreOptions) (err error) {
+func finishRestored(ctx context.Context, temp string, r gatehouse.Restoration) (err error) {
+	r.Keep = cmp.Or(r.Keep, gatehouse.KeepNothing)
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
 	c, err := openConn(temp, "rw", 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if !opts.KeepSessions {
-		for _, table := range []string{"sessions", "challenges"} {
-			if _, err := c.Exec(ctx, `DELETE FROM `+table); err != nil {
-				return err
-			}
-		}
+	if err := c.restored(ctx, r); err != nil {
+		return err
 	}
 	return c.enterWAL(ctx)
+}
+
+// restored is [gatehouse.Restoration] in SQL, which has to work on the schema of
+// every version.
+func (c *conn) restored(ctx context.Context, r gatehouse.Restoration) error {
+	note, err := r.NoteSetting()
+	if err != nil {
+		return err
+	}
+	const raise = ` SET epoch = epoch + $1, version = version + 1`
+	type statement struct {
+		query string
+		args  []any
+	}
+	var list []statement
+	switch r.Keep {
+	case gatehouse.KeepNothing:
+		list = []statement{{`DELETE FROM sessions`, nil}}
+	case gatehouse.KeepSessions:
+		list = []statement{{`UPDATE sessions` + raise, []any{r.Shift()}}}
+	}
+	if r.Keep != gatehouse.KeepAll {
+		list = append(list, statement{`UPDATE users` + raise, []any{r.Shift()}},
+			statement{`DELETE FROM challenges`, nil}, statement{`DELETE FROM tasks`, nil})
+	}
+	for _, x := range list {
+		if _, err := c.Exec(ctx, x.query, x.args...); err != nil {
+			return err
+		}
+	}
+	_, err = c.Exec(ctx, `INSERT INTO settings (name, version, value, updated_at) VALUES ($1, 1, $2, $3) `+
+		`ON CONFLICT (name) DO UPDATE SET version = settings.version + 1, value = excluded.value, updated_at = excluded.updated_at`,
+		note.Name, note.Value, note.UpdatedAt.UnixMilli())
+	return err
 }
 
 // retire makes sure that nobody uses the database at path, and that nothing lies

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/gatehouse-auth/gatehouse"
 )
 
@@ -153,7 +156,7 @@ func TestRestore(t *testing.T) {
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Restore(ctx, file, old.path, RestoreOptions{Replace: true, KeepSessions: true}); err != nil {
+	if err := Restore(ctx, file, old.path, RestoreOptions{Replace: true, Restoration: gatehouse.Restoration{Keep: gatehouse.KeepSessions}}); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, old.path, Options{})
@@ -167,6 +170,70 @@ func TestRestore(t *testing.T) {
 	}
 	addSession(t, s, 8)
 	sound(t, s.path)
+}
+
+// A restored database holds what the rules of the core say, which know no SQL.
+func TestARestoredDatabaseBeginsAnew(t *testing.T) {
+	from, ctx := open(t, filepath.Join(t.TempDir(), "gatehouse.db"), Options{}), t.Context()
+	r := &gatehouse.Records{
+		Users: []*gatehouse.User{{ID: "u1", Version: 3, Epoch: 7, Keys: []string{"k"}}, {ID: "u2", Version: 1}},
+		Sessions: []*gatehouse.Session{
+			{ID: "s1", Version: 2, UserID: "u1", Epoch: 7}, {ID: "s2", UserID: "u1", Epoch: 6}, {ID: "s3", UserID: "gone", Epoch: 1},
+		},
+		Challenges: []*gatehouse.Challenge{{ID: "c1", Version: 1}},
+		Events:     []*gatehouse.Event{{ID: "e1", Kind: "login", Chain: "c", Sequence: 1, Proof: []byte{1}}},
+		Settings:   []*gatehouse.Setting{{Name: "limits", Version: 5, Value: []byte{0, 255}}},
+		Tasks:      []*gatehouse.Task{{ID: "t1", Version: 2, Kind: "notice"}},
+	}
+	if taken, err := from.Load(ctx, r); err != nil || taken.Len() > 0 {
+		t.Fatal(taken, err)
+	}
+	for version := range int64(2) {
+		if version > 0 { // it was restored before
+			if err := (gatehouse.Restoration{At: epoch, From: "archive", Keep: gatehouse.KeepAll}).Note(ctx, from); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := filepath.Join(t.TempDir(), "backup.db")
+		if err := from.Backup(ctx, file); err != nil {
+			t.Fatal(err)
+		}
+		for _, keep := range []gatehouse.Keep{gatehouse.KeepNothing, gatehouse.KeepSessions, gatehouse.KeepAll} {
+			rule := gatehouse.Restoration{At: epoch.AddDate(0, 1, 0), From: "backup", Keep: keep}
+			path := filepath.Join(t.TempDir(), "gatehouse.db")
+			if err := Restore(ctx, file, path, RestoreOptions{Restoration: rule}); err != nil {
+				t.Fatal(err)
+			}
+			to := open(t, path, Options{})
+			under, err := gatehouse.RestorationUnderWay(ctx, to)
+			if err != nil || under == nil || *under != rule {
+				t.Errorf("keep %s: the note is %v, %v, want %v", keep, under, err, rule)
+			}
+			if note, err := to.Setting(ctx, "restored"); err != nil || note.Version != version+1 {
+				t.Errorf("keep %s: the note is %v, %v, want version %d", keep, note, err, version+1)
+			}
+			got, want := gatehouse.Restoration{Keep: gatehouse.KeepAll}.Records(all(t, to)), rule.Records(all(t, from))
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("keep %s (-want +got):\n%s", keep, diff)
+			}
+			sound(t, path)
+		}
+	}
+}
+
+// all is all that the store holds.
+func all(t *testing.T, s *Store) *gatehouse.Records {
+	t.Helper()
+	all := &gatehouse.Records{}
+	err := s.Walk(t.Context(), func(r *gatehouse.Records) error {
+		all.Users, all.Sessions, all.Challenges = append(all.Users, r.Users...), append(all.Sessions, r.Sessions...), append(all.Challenges, r.Challenges...)
+		all.Events, all.Settings, all.Tasks = append(all.Events, r.Events...), append(all.Settings, r.Settings...), append(all.Tasks, r.Tasks...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // The -wal file of a process that was killed must not be taken for a part of the

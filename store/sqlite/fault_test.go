@@ -153,7 +153,7 @@ func TestTheFileIsTakenAway(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a new file was created in its place")
 	}
-	if err := Restore(t.Context(), file, path, RestoreOptions{KeepSessions: true}); err != nil {
+	if err := Restore(t.Context(), file, path, RestoreOptions{Restoration: gatehouse.Restoration{Keep: gatehouse.KeepSessions}}); err != nil {
 		t.Fatal(err)
 	}
 	addSession(t, s, 2)

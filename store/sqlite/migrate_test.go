@@ -135,3 +135,25 @@ func TestManyMigrateAtOnce(t *testing.T) {
 		t.Errorf("left behind: %v", matches)
 	}
 }
+
+// A backup of schema 1 is restored as such, so that the version that made it can
+// go on with it, and begins anew as any other.
+func TestABackupOfSchemaOneIsRestored(t *testing.T) {
+	for _, keep := range []gatehouse.Keep{gatehouse.KeepNothing, gatehouse.KeepSessions, gatehouse.KeepAll} {
+		ctx, path := t.Context(), filepath.Join(t.TempDir(), "gatehouse.db")
+		rule := gatehouse.Restoration{At: epoch, From: "backup", Keep: keep}
+		if err := Restore(ctx, schemaOne(t), path, RestoreOptions{Restoration: rule}); err != nil {
+			t.Fatal(err)
+		}
+		if current, _, err := SchemaVersion(ctx, path); err != nil || current != 1 {
+			t.Errorf("schema %d, %v, want 1", current, err)
+		}
+		s := open(t, path, Options{})
+		if under, err := gatehouse.RestorationUnderWay(ctx, s); err != nil || under == nil || under.Keep != keep {
+			t.Errorf("the note is %v, %v", under, err)
+		}
+		if list, err := s.Users(ctx, "", 9); err != nil || len(list) != 1 || list[0].Epoch < rule.Shift() {
+			t.Errorf("users %v, %v, want one of an epoch above %d", list, err, rule.Shift())
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package gatehouse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Keep says what becomes good again when a store returns to what it was.
+type Keep string
+
+// A backup does not know what was ended, used up or retired after it was made.
+//
+//   - KeepNothing: every session ends, and new signing keys are made.
+//   - KeepSessions: the sessions and signing keys of the backup are good again,
+//     also those that were ended or retired since.
+//   - KeepAll: everything is as it was, single-use proofs and mails to send
+//     included. For a store that moves, and was not used since.
+const (
+	KeepNothing  Keep = "nothing"
+	KeepSessions Keep = "sessions"
+	KeepAll      Keep = "all"
+)
+
+// Restoration is the return of a store to what it was. Unless all is kept it
+// begins anew what must not be used twice:
+//
+//   - Challenges are gone: a proof that was used since would work again.
+//   - Tasks are gone: a mail that was sent since would be sent again.
+//   - The epochs of all users rise by the milliseconds since 1970, and so above
+//     every epoch there ever was. A session that began after the backup, and is
+//     kept somewhere else, never becomes good again. Sessions that are kept rise
+//     with their users.
+type Restoration struct {
+	At   time.Time
+	From string // "backup", "archive" or "native", for the audit log
+	Keep Keep   // never empty
+}
+
+// Shift is how much epochs rise.
+func (r Restoration) Shift() int64 {
+	if r.Keep == KeepAll {
+		return 0
+	}
+	return r.At.UnixMilli()
+}
+
+// Records is what is to be loaded of records that come from elsewhere, after the
+// [Restoration.Note]: the note of an earlier restoration is left out in any case.
+// It changes and keeps what it is given.
+func (r Restoration) Records(in *Records) *Records {
+	settings := slices.DeleteFunc(in.Settings, func(s *Setting) bool { return s.Name == restoredSetting })
+	if r.Keep == KeepAll {
+		in.Settings = settings
+		return in
+	}
+	out := &Records{Users: in.Users, Events: in.Events, Settings: settings}
+	for _, u := range out.Users {
+		u.Epoch += r.Shift()
+		u.Version++
+	}
+	if r.Keep == KeepSessions {
+		out.Sessions = in.Sessions
+		for _, s := range out.Sessions {
+			s.Epoch += r.Shift()
+			s.Version++
+		}
+	}
+	return out
+}
+
+// Apply begins anew, as said above, in a store that has been brought back in
+// whatever way; with KeepSessions it leaves epochs as they are. It may be called
+// again after an error, and while the store is in use. The store has to be a
+// [Mover].
+//
+// The note goes first: from then on new signing keys are due, and the event.
+func (r Restoration) Apply(ctx context.Context, s Store) error {
+	if err := r.Note(ctx, s); err != nil {
+		return err
+	}
+	if r.Keep == KeepAll {
+		return nil
+	}
+	m, ok := s.(Mover)
+	if !ok {
+		return fmt.Errorf("restore: %T is no Mover", s)
+	}
+	var challenges []string
+	var tasks []*Task
+	err := m.Walk(ctx, func(page *Records) error {
+		for _, c := range page.Challenges {
+			challenges = append(challenges, c.ID)
+		}
+		tasks = append(tasks, page.Tasks...)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	err = atOnce(challenges, func(id string) error {
+		_, err := s.TakeChallenge(ctx, id)
+		return unless(err, ErrNotFound)
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	err = atOnce(tasks, func(t *Task) error {
+		return unless(s.DeleteTask(ctx, t.ID, t.Version), ErrStale) // somebody has just claimed or done it
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if r.Keep == KeepSessions {
+		return nil
+	}
+	for after := ""; ; {
+		page, err := s.Users(ctx, after, 500)
+		if err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		after = page[len(page)-1].ID
+		if err := atOnce(page, func(u *User) error { return r.raise(ctx, s, u) }); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+}
+
+// raise raises the epoch of a user.
+func (r Restoration) raise(ctx context.Context, s Store, u *User) error {
+	for range maxRaces {
+		u.Epoch += r.Shift()
+		err := s.SaveUser(ctx, u)
+		if !errors.Is(err, ErrStale) {
+			return err
+		}
+		u, err = s.User(ctx, u.ID)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("save user: %w after %d tries", ErrStale, maxRaces)
+}
+
+// atOnce calls f for each of a list, some at the same time, which share the
+// syncs of the disk.
+func atOnce[T any](list []T, f func(T) error) error {
+	const workers = 32
+	var wg sync.WaitGroup
+	errs := make([]error, workers)
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(list) && errs[w] == nil; i += workers {
+				errs[w] = f(list[i])
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// unless is err, or nil if err is that it has been done already.
+func unless(err, done error) error {
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+const restoredSetting = "restored"
+
+// restoredNote is what the store keeps of the last restoration.
+type restoredNote struct {
+	At       time.Time `json:"at"`
+	From     string    `json:"from"`
+	Keep     Keep      `json:"keep"`
+	Recorded bool      `json:"recorded"` // there is an event, and new keys if those are due
+}
+
+// NoteSetting is the note of this restoration, as a setting of Version 1. The
+// event cannot be written with it: that takes the master secret. So the next
+// Gatehouse that opens the store does, and makes new signing keys if they are due.
+func (r Restoration) NoteSetting() (*Setting, error) {
+	value, err := json.Marshal(restoredNote{At: r.At.UTC().Truncate(time.Millisecond), From: r.From, Keep: r.Keep})
+	if err != nil {
+		return nil, fmt.Errorf("note of the restoration: %w", err)
+	}
+	return &Setting{Name: restoredSetting, Version: 1, Value: value, UpdatedAt: r.At}, nil
+}
+
+// Note puts that note into a store.
+func (r Restoration) Note(ctx context.Context, s Store) error {
+	note, err := r.NoteSetting()
+	if err != nil {
+		return err
+	}
+	for range maxRaces {
+		old, err := s.Setting(ctx, restoredSetting)
+		note.Version = 0
+		if err == nil {
+			note.Version = old.Version
+		} else if !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("note of the restoration: %w", err)
+		}
+		if err = s.SaveSetting(ctx, note); !errors.Is(err, ErrStale) {
+			return err
+		}
+	}
+	return fmt.Errorf("note of the restoration: %w after %d tries", ErrStale, maxRaces)
+}
+
+// RestorationUnderWay is the restoration whose note is in a store that no
+// Gatehouse has opened since; nil if there is none.
+func RestorationUnderWay(ctx context.Context, s Store) (*Restoration, error) {
+	x, err := s.Setting(ctx, restoredSetting)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("note of the restoration: %w", err)
+	}
+	var note restoredNote
+	if err := json.Unmarshal(x.Value, &note); err != nil {
+		return nil, fmt.Errorf("setting %s is damaged: %w", restoredSetting, err)
+	}
+	if note.Recorded {
+		return nil, nil
+	}
+	return &Restoration{At: note.At, From: note.From, Keep: note.Keep}, nil
+}
+
+// recordRestoration does what is due after the store was restored. To do it twice
+// is harmless: of two processes that open the store at once, both may.
+func (g *Gatehouse) recordRestoration(ctx context.Context) error {
+	s, err := g.store.Setting(ctx, restoredSetting)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return storeFault("note of the restoration", err)
+	}
+	var note restoredNote
+	if err := json.Unmarshal(s.Value, &note); err != nil {
+		return fmt.Errorf("setting %s is damaged: %w", restoredSetting, err)
+	}
+	if note.Recorded {
+		return nil
+	}
+	// The event goes first: what is not on record does not happen.
+	err = g.record(ctx, Event{Kind: EventRestored, ActorID: "operator", Data: map[string]string{
+		"at": note.At.Format(time.RFC3339Nano), "from": note.From, "keep": string(note.Keep),
+	}})()
+	if err != nil {
+		return err
+	}
+	if note.Keep == KeepNothing && g.cfg.Algorithm != HS256 {
+		if err := g.replaceKeys(ctx); err != nil {
+			return err
+		}
+	}
+	note.Recorded = true
+	if s.Value, err = json.Marshal(note); err != nil {
+		return fmt.Errorf("note of the restoration: %w", err)
+	}
+	if err := g.store.SaveSetting(ctx, s); err != nil && !errors.Is(err, ErrStale) {
+		return storeFault("note of the restoration", err)
+	}
+	return nil
+}
+
+// replaceKeys forgets all signing keys, and makes new ones.
+func (g *Gatehouse) replaceKeys(ctx context.Context) error {
+	err := g.changeKeys(ctx, func(r *keyring, t time.Time) error {
+		r.list, r.signer = nil, nil
+		return r.rotate(t, g.cfg.Algorithm)
+	})
+	if err != nil {
+		return err
+	}
+	return g.record(ctx, Event{Kind: EventKeysRotated, Data: map[string]string{"key": g.keys.Load().signer.id, "why": "restored"}})()
+}
+
+// NoteCopy records that all that the store holds is about to be written
+// elsewhere, as "backup" or "archive".
+func (g *Gatehouse) NoteCopy(ctx context.Context, as string) error {
+	return g.record(ctx, Event{Kind: EventCopied, Data: map[string]string{"as": as}})()
+}
