@@ -99,14 +99,19 @@ func (p *program) progress() *progress {
 }
 
 func (p *progress) tell(b breach.Progress) {
-	if time.Since(p.last) < p.every {
-		return
-	}
-	p.last = time.Now()
 	text := fmt.Sprintf("%13d hashes read, %13d of them kept", b.Read, b.Kept)
 	if b.Written > 0 {
 		text = fmt.Sprintf("%13d hashes written of %13d", b.Written, b.Kept)
 	}
+	p.show(text)
+}
+
+// show shows how far it is, if it is time to.
+func (p *progress) show(text string) {
+	if time.Since(p.last) < p.every {
+		return
+	}
+	p.last = time.Now()
 	if p.open = terminal(p.p.err); p.open {
 		fmt.Fprintf(p.p.err, "\r%-60s", text)
 		return
@@ -118,6 +123,7 @@ func (p *progress) end() {
 	if p.open {
 		fmt.Fprintln(p.p.err)
 	}
+	p.open = false
 }
 
 func describe(i breach.Info) string {

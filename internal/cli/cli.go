@@ -37,7 +37,9 @@ type commands struct {
 	Why         why         `cmd:"" help:"Show why a request was refused."`
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
 	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`
-	Restore     restore     `cmd:"" help:"Put a backup in the place of the database. The service must be stopped."`
+	Restore     restore     `cmd:"" help:"Bring back a backup or an archive. The service must be stopped."`
+	Export      export      `cmd:"" help:"Write all that the store holds to a file that needs no database to be read."`
+	Copy        copyStore   `cmd:"" name:"copy" help:"Copy all that a store holds to another."`
 	Bench       benchGroup  `cmd:"" help:"Measure this machine."`
 	Healthcheck healthcheck `cmd:"" help:"Ask the service on this machine whether it is ready."`
 	Version     version     `cmd:"" help:"Show the version of this program."`

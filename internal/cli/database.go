@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
+	"os"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
@@ -76,6 +76,13 @@ func (c backup) Run(p *program) (err error) {
 	if current < wanted {
 		return fmt.Errorf("the database has schema %d and this version works with %d: make the backup with the version that made the database, or run gatehouse migrate first", current, wanted)
 	}
+	if _, err := os.Lstat(c.File); err == nil {
+		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
+	}
+	// A backup is for bad times: if it cannot be put on record, it is made all the same.
+	if err := p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error { return g.NoteCopy(ctx, "backup") }); err != nil {
+		p.say("The backup is not in the audit log: " + err.Error())
+	}
 	store, err := sqlite.Open(file, sqlite.Options{})
 	if err != nil {
 		return err
@@ -93,40 +100,4 @@ func (c backup) Run(p *program) (err error) {
 // nativeBackup is the answer for databases with better means than ours.
 func nativeBackup(d server.Database) error {
 	return usageError("this is for SQLite; " + d.Engine() + " has means of its own, which docs/operations.md names, and gatehouse export writes an archive of any database")
-}
-
-type restore struct {
-	File         string `arg:"" help:"The backup." type:"existingfile"`
-	Force        bool   `help:"Replace the database that is there."`
-	KeepSessions bool   `name:"keep-sessions" help:"Leave everybody logged in who was when the backup was made, also those who have logged out since. Without it everybody logs in again."`
-}
-
-func (c restore) Run(p *program) error {
-	loaded, err := p.load()
-	if err != nil {
-		return err
-	}
-	s := &loaded.Settings
-	if d := server.DatabaseOf(s); d.Engine() != "SQLite" {
-		return nativeBackup(d)
-	}
-	if err := server.MakeFolder(s.Data); err != nil {
-		return err
-	}
-	r := gatehouse.Restoration{At: time.Now(), From: "backup", Keep: gatehouse.KeepNothing}
-	if c.KeepSessions {
-		r.Keep = gatehouse.KeepSessions
-	}
-	err = sqlite.Restore(context.Background(), c.File, s.DatabaseFile(), sqlite.RestoreOptions{Replace: c.Force, Restoration: r})
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("there is a database already, %s; --force replaces it, and what is in it is lost", s.DatabaseFile())
-	case err != nil:
-		return err
-	}
-	p.say("The database is restored to " + s.DatabaseFile() + ".")
-	if s.LacksSecret() {
-		p.say("The master secret that belongs to it is missing: put it back as " + s.KeptSecretFile() + ", or set GATEHOUSE_SECRET_FILE.")
-	}
-	return nil
 }

@@ -39,7 +39,12 @@ func (p *program) operate(do func(context.Context, *gatehouse.Gatehouse) error) 
 	return p.open(server.OpenExisting, do)
 }
 
-func (p *program) open(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *gatehouse.Gatehouse) error) (err error) {
+func (p *program) open(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *gatehouse.Gatehouse) error) error {
+	return p.openInstance(open, func(ctx context.Context, i *server.Instance) error { return do(ctx, i.Gatehouse) })
+}
+
+// openInstance is open for those who need the store as well.
+func (p *program) openInstance(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *server.Instance) error) (err error) {
 	loaded, err := p.load()
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func (p *program) open(open func(context.Context, *server.Settings, *slog.Logger
 		return err
 	}
 	defer func() { err = errors.Join(err, instance.Close()) }()
-	return do(operator(), instance.Gatehouse)
+	return do(operator(), instance)
 }
 
 // operator says in the audit log who did it.

@@ -10,9 +10,8 @@ type version struct{}
 
 // Run shows what the Go tool has written into the program.
 func (version) Run(p *program) error {
-	name, revision, when, changed := "unknown", "", "", ""
+	revision, when, changed := "", "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		name = info.Main.Version
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
@@ -26,6 +25,13 @@ func (version) Run(p *program) error {
 			}
 		}
 	}
-	fmt.Fprintf(p.out, "gatehouse %s%s%s%s %s %s/%s\n", name, revision, when, changed, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(p.out, "gatehouse %s%s%s%s %s %s/%s\n", versionName(), revision, when, changed, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+func versionName() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }

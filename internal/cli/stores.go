@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/server"
+)
+
+// movable is a store all of whose records can be moved.
+type movable interface {
+	gatehouse.Store
+	gatehouse.Mover
+}
+
+// openStore opens a database, and makes it if it may. One of an older version is
+// refused, not migrated: it may be a source, which is only read.
+func openStore(ctx context.Context, d server.Database, create bool) (movable, error) {
+	current, wanted, err := d.SchemaVersion(ctx)
+	if errors.Is(err, fs.ErrNotExist) { // a file that is not there
+		current, err = 0, nil
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case current == 0 && !create:
+		return nil, fmt.Errorf("%w at %s", server.ErrNoDatabase, d)
+	case current != 0 && current < wanted:
+		return nil, fmt.Errorf("%s has schema %d and this version works with %d: run gatehouse migrate first", d, current, wanted)
+	}
+	store, err := d.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := store.(movable)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%s cannot be moved", d.Engine()), store.Close())
+	}
+	return m, nil
+}
+
+// databaseAt is the database of an address as it stands in the settings.
+func databaseAt(address string) (server.Database, error) {
+	d := server.DatabaseOf(&server.Settings{Database: address})
+	if address == "" || d.Engine() == "" {
+		// What was typed may hold a password.
+		return d, usageError("that is no address of a database: write sqlite:FILE, postgres://… or mongodb://…")
+	}
+	return d, nil
+}
+
+// writeNew makes a file that only its owner can read, and that appears under its
+// name when it is complete and on the disk. fs.ErrExist if the name is taken.
+func writeNew(name string, fill func(*os.File) error) error {
+	// This is for a clear answer before the work; the link decides.
+	if _, err := os.Lstat(name); err == nil {
+		return fs.ErrExist
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), name); err != nil {
+		// Some file systems have no links. The check and the renaming are then two
+		// steps, between which another process might make the file.
+		if _, missing := os.Lstat(name); !errors.Is(missing, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Rename(f.Name(), name); err != nil {
+			return err
+		}
+	}
+	return syncFolder(filepath.Dir(name))
+}
+
+// syncFolder makes a new name in a folder outlive a power failure, where the
+// system lets folders be opened for that.
+func syncFolder(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
