@@ -14,8 +14,16 @@ const Version = argon2.Version
 const (
 	blockSize = 1024
 	perLane   = 4 // segments; between two of them lanes may look at each other
-	blind     = 2 // of those in the first pass, in which the choice of blocks tells nothing
-	typeID    = 2
+	blind     = 2 // of those in the first pass of argon2id, in which the choice of blocks tells nothing
+)
+
+// variant says where the choice of blocks may follow from the password: nowhere,
+// or not in the first half of the first pass.
+type variant uint32
+
+const (
+	typeI  variant = 1
+	typeID variant = 2
 )
 
 // block is 1 KiB of memory. The words are in the byte order of the RFC, since
@@ -56,22 +64,31 @@ func (m *Memory) IDKey(password, salt []byte, time, memory uint32, lanes uint8, 
 	if !fast {
 		return argon2.IDKey(password, salt, time, memory, lanes, keyLen), nil
 	}
-	return m.key(password, salt, nil, nil, time, memory, uint32(lanes), keyLen)
+	return m.key(typeID, password, salt, nil, nil, time, memory, uint32(lanes), keyLen)
 }
 
-// key is IDKey with the two inputs that password hashes do without: a secret and
-// associated data.
-func (m *Memory) key(password, salt, secret, data []byte, time, memory, lanes, keyLen uint32) ([]byte, error) {
+// IKey is IDKey for argon2i, which is not for new hashes: what the library calls
+// Key.
+func (m *Memory) IKey(password, salt []byte, time, memory uint32, lanes uint8, keyLen uint32) ([]byte, error) {
+	if !fast {
+		return argon2.Key(password, salt, time, memory, lanes, keyLen), nil
+	}
+	return m.key(typeI, password, salt, nil, nil, time, memory, uint32(lanes), keyLen)
+}
+
+// key is IDKey or IKey with the two inputs that password hashes do without: a
+// secret and associated data.
+func (m *Memory) key(v variant, password, salt, secret, data []byte, time, memory, lanes, keyLen uint32) ([]byte, error) {
 	if time < 1 || lanes < 1 || keyLen < 4 {
 		panic("argon2: no passes, no lanes or no key")
 	}
-	f := fill{Memory: m, passes: time, lanes: lanes}
+	f := fill{Memory: m, variant: v, passes: time, lanes: lanes}
 	f.segment = max(memory/(perLane*lanes), 2)
 	f.lane = perLane * f.segment
 	if err := m.grow(int(lanes * f.lane)); err != nil {
 		return nil, err
 	}
-	f.start(start(password, salt, secret, data, time, memory, lanes, keyLen))
+	f.start(start(v, password, salt, secret, data, time, memory, lanes, keyLen))
 	f.run()
 	return f.finish(keyLen), nil
 }
@@ -92,13 +109,13 @@ func (m *Memory) grow(n int) error {
 }
 
 // start is H0 of section 3.2, with room for two numbers behind it.
-func start(password, salt, secret, data []byte, time, memory, lanes, keyLen uint32) []byte {
+func start(v variant, password, salt, secret, data []byte, time, memory, lanes, keyLen uint32) []byte {
 	h, err := blake2b.New512(nil)
 	if err != nil {
 		panic(err) // only for a key that is too long
 	}
 	var b []byte
-	for _, n := range []uint32{lanes, keyLen, memory, time, Version, typeID} {
+	for _, n := range []uint32{lanes, keyLen, memory, time, Version, uint32(v)} {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
 	h.Write(b)

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// RFC 9106, section 5.3: with a secret and associated data, which the library
+// RFC 9106, section 5: with a secret and associated data, which the library
 // has no door for, so that only our own computation can be asked.
 func TestRFC(t *testing.T) {
 	if !fast {
@@ -21,10 +21,15 @@ func TestRFC(t *testing.T) {
 	var m Memory
 	defer m.Release()
 	repeat := func(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
-	got, err := m.key(repeat(1, 32), repeat(2, 16), repeat(3, 8), repeat(4, 12), 3, 32, 4, 32)
-	const want = "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
-	if err != nil || hex.EncodeToString(got) != want {
-		t.Errorf("%x, %v, want %s", got, err, want)
+	// Sections 5.2 and 5.3.
+	for v, want := range map[variant]string{
+		typeI:  "c814d9d1dc7f37aa13f0d77f2494bda1c8de6b016dd388d29952a4c4672b6ce8",
+		typeID: "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659",
+	} {
+		got, err := m.key(v, repeat(1, 32), repeat(2, 16), repeat(3, 8), repeat(4, 12), 3, 32, 4, 32)
+		if err != nil || hex.EncodeToString(got) != want {
+			t.Errorf("variant %d: %x, %v, want %s", v, got, err, want)
+		}
 	}
 }
 
@@ -46,6 +51,11 @@ func (d drawn) check(t interface {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("m=%d,t=%d,p=%d, a password of %d, a salt of %d, a key of %d bytes: %x, %v, want %x",
 			d.memory, d.time, d.lanes, len(d.password), len(d.salt), d.keyLen, got, err, want)
+	}
+	want = argon2.Key(d.password, d.salt, d.time, d.memory, d.lanes, d.keyLen)
+	got, err = m.IKey(d.password, d.salt, d.time, d.memory, d.lanes, d.keyLen)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("argon2i m=%d,t=%d,p=%d: %x, %v, want %x", d.memory, d.time, d.lanes, got, err, want)
 	}
 }
 

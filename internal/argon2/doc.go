@@ -1,5 +1,5 @@
-// Package argon2 computes argon2id (RFC 9106, version 0x13) in memory that it is
-// given again and again.
+// Package argon2 computes argon2id, and argon2i for hashes that came from
+// elsewhere (RFC 9106, version 0x13), in memory that it is given again and again.
 //
 // The library, golang.org/x/crypto/argon2, allocates the memory of every hash,
 // 19 MiB for the parameters that OWASP recommends. The garbage collector then

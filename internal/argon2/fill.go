@@ -9,6 +9,7 @@ import (
 // in four segments. Names are those of RFC 9106, section 3.
 type fill struct {
 	*Memory
+	variant       variant
 	passes, lanes uint32
 	lane, segment uint32 // blocks in each
 }
@@ -49,7 +50,11 @@ func (f *fill) start(h0 []byte) {
 func (f *fill) run() {
 	f.segments, f.numbers = f.segments[:0], f.numbers[:0]
 	// The random numbers of a segment must not move once it points to them.
-	f.numbers = slices.Grow(f.numbers, blind*int(f.lanes)*f.batches())
+	without := blind
+	if f.variant == typeI {
+		without = perLane * int(f.passes)
+	}
+	f.numbers = slices.Grow(f.numbers, without*int(f.lanes)*f.batches())
 	for pass := range f.passes {
 		for slice := range uint32(perLane) {
 			for l := range f.lanes {
@@ -78,10 +83,11 @@ func (f *fill) describe(pass, slice, lane uint32) segment {
 	at := slice*f.segment + uint32(s.i)
 	s.to = &f.blocks[lane*f.lane+at]
 	s.before = &f.blocks[lane*f.lane+(at+f.lane-1)%f.lane]
-	// Which blocks are chosen in the first half of the first pass follows from
-	// their place alone, so that the password does not show in the order of reads.
-	if pass == 0 && slice < blind {
-		s.random = f.draw(block{0, uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), typeID}, s.i)
+	// Which blocks are chosen in the first half of the first pass, or always with
+	// argon2i, follows from their place alone, so that the password does not show in
+	// the order of reads.
+	if f.variant == typeI || pass == 0 && slice < blind {
+		s.random = f.draw(block{uint64(pass), uint64(lane), uint64(slice), uint64(len(f.blocks)), uint64(f.passes), uint64(f.variant)}, s.i)
 	}
 	return s
 }
