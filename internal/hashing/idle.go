@@ -33,9 +33,9 @@ func (i *idle) init(rest func()) {
 func (i *idle) stop()  { i.timer.Stop() }
 func (i *idle) start() { i.timer.Reset(idleAfter) }
 
-// used counts a hash of memory KiB.
-func (i *idle) used(memory int) {
-	i.left += perCall
+// used counts a hash of memory KiB of argon2, and heap KiB on the Go heap.
+func (i *idle) used(memory, heap int) {
+	i.left += perCall + heap
 	if !argon2.OffHeap() {
 		i.left += memory
 	}

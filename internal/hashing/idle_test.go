@@ -55,6 +55,30 @@ func TestRest(t *testing.T) {
 	})
 }
 
+// scrypt leaves its memory on the Go heap; it goes back as well.
+func TestRestScrypt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{Workers: 1})
+		before := forced()
+		for range 4 {
+			if err := p.Waste(t.Context(), nobody, "scrypt ln=14,r=8,p=1", []byte("password")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := p.Stats().MemoryHeld; n > 19456 {
+			t.Errorf("%d KiB are held, want no more than of a current hash", n)
+		}
+		time.Sleep(2 * idleAfter)
+		synctest.Wait()
+		if n := forced() - before; n != 1 {
+			t.Errorf("%d collections, want 1", n)
+		}
+		if now := held(); now > 16<<20 {
+			t.Errorf("the heap holds %d MiB some seconds after", now>>20)
+		}
+	})
+}
+
 // Cheap hashes, as in the tests of programs, leave nothing worth a collection,
 // nor does a pool that is closed.
 func TestRestCheap(t *testing.T) {

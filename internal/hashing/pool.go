@@ -61,7 +61,7 @@ type Pool struct {
 	params  Params
 	queue   int
 	workers int
-	current Hash // what is written today, for nobody
+	current argon2Hash // what is written today, for nobody
 
 	done sync.WaitGroup // the workers
 
@@ -81,7 +81,8 @@ type Pool struct {
 // job is a piece of work, and what it is expected to take.
 type job struct {
 	caller Caller
-	memory int // KiB of argon2
+	memory int // KiB
+	heap   int // KiB of it that are garbage afterwards
 	work   int64
 	run    func(*argon2.Memory) error
 	secret []byte // what run reads; cleared when it has, or never will
@@ -155,7 +156,7 @@ func (p *Pool) Hash(ctx context.Context, c Caller, password []byte) (string, err
 	h := newHash(p.params)
 	secret := bytes.Clone(password)
 	err := p.do(ctx, &job{
-		caller: c, memory: h.memory(), work: h.work(), secret: secret,
+		caller: c, memory: h.memory(), work: h.work(len(password)), secret: secret,
 		run: func(m *argon2.Memory) (err error) {
 			h.key, err = h.derive(m, secret)
 			return err
@@ -165,6 +166,19 @@ func (p *Pool) Hash(ctx context.Context, c Caller, password []byte) (string, err
 		return "", err
 	}
 	return h.encode(), nil
+}
+
+// Check is the kind of a stored hash, if Verify could look at it: the error is an
+// [ErrMalformed] or an [ErrTooLarge].
+func (p *Pool) Check(encoded string) (Kind, error) {
+	h, err := Parse(encoded)
+	if err != nil {
+		return "", err
+	}
+	if n := h.memory(); n > p.memory.budget {
+		return "", tooLarge(n, p.memory.budget)
+	}
+	return h.kind(), nil
 }
 
 // Verify reports whether password leads to the stored hash encoded, and whether
@@ -188,7 +202,8 @@ func (p *Pool) Verify(ctx context.Context, c Caller, encoded string, password []
 	if err != nil {
 		return false, false, err
 	}
-	return ok, !h.current(p.params), nil
+	own, is := h.function.(argon2Hash)
+	return ok, !is || !own.current(p.params), nil
 }
 
 // Waste costs what Verify of a stored hash of the kind k costs, in time, memory
@@ -206,14 +221,18 @@ func (p *Pool) Waste(ctx context.Context, c Caller, k Kind, password []byte) err
 
 func (p *Pool) verify(ctx context.Context, c Caller, h Hash, password []byte) (bool, error) {
 	var ok bool
-	fill, short := p.shortfall(h)
-	memory, work := h.memory(), h.work()
+	fill, short := p.shortfall(h, len(password))
+	memory, work := h.memory(), h.work(len(password))
 	if short {
-		memory, work = max(memory, fill.memory()), work+fill.work()
+		memory, work = max(memory, fill.memory()), work+fill.work(len(password))
+	}
+	heap := 0
+	if s, ok := h.function.(scryptHash); ok {
+		heap = s.memory()
 	}
 	secret := bytes.Clone(password) // the caller may leave before the worker does
 	err := p.do(ctx, &job{
-		caller: c, memory: memory, work: work, secret: secret,
+		caller: c, memory: memory, heap: heap, work: work, secret: secret,
 		run: func(m *argon2.Memory) (err error) {
 			if short {
 				if _, err := fill.derive(m, secret); err != nil {
@@ -232,10 +251,11 @@ func (p *Pool) verify(ctx context.Context, c Caller, h Hash, password []byte) (b
 
 // shortfall is a hash that costs what h lacks to the cost of a current one, and
 // whether that is worth the while.
-func (p *Pool) shortfall(h Hash) (Hash, bool) {
-	missing := p.current.work() - h.work()
-	if missing < p.current.work()/100 {
-		return Hash{}, false
+func (p *Pool) shortfall(h Hash, length int) (argon2Hash, bool) {
+	now := p.current.work(length)
+	missing := now - h.work(length)
+	if missing < now/100 {
+		return argon2Hash{}, false
 	}
 	fill := p.current
 	fill.params.Memory = max(uint32(missing/int64(p.params.Time)), 8*uint32(p.params.Parallelism))
@@ -266,7 +286,7 @@ func (p *Pool) admit(ctx context.Context, j *job) error {
 		return err
 	}
 	if j.memory > p.memory.budget {
-		return fmt.Errorf("%w: %d KiB, which has %d", ErrTooLarge, j.memory, p.memory.budget)
+		return tooLarge(j.memory, p.memory.budget)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -292,6 +312,10 @@ func (p *Pool) admit(ctx context.Context, j *job) error {
 	p.raise() // here: if a worker stopped the world, it could itself be kept from its processor
 	p.rouse()
 	return nil
+}
+
+func tooLarge(memory, budget int) error {
+	return fmt.Errorf("%w: %d KiB, which has %d", ErrTooLarge, memory, budget)
 }
 
 // time is how long the workers take for work.

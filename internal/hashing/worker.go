@@ -72,7 +72,7 @@ func (p *Pool) finish(j *job, m *argon2.Memory, before int, start time.Time) {
 	if p.asleep > 0 || p.closed {
 		p.rouse()
 	}
-	p.idle.used(j.memory)
+	p.idle.used(j.memory, j.heap)
 	p.settle()
 }
 
