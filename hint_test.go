@@ -112,7 +112,7 @@ func TestTerminatedEverywhere(t *testing.T) {
 			must(x.Authenticate(t.Context(), l.AccessToken))(t)
 		}
 		done(t, p[1].Logout(t.Context(), l.AccessToken, ""))
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		for _, x := range p {
 			_, err := x.Authenticate(t.Context(), l.AccessToken)
 			refused(t, "a session that was terminated elsewhere", err, gatehouse.Unauthenticated, "invalid_token")
@@ -126,12 +126,12 @@ func TestTerminatedEverywhere(t *testing.T) {
 			must(x.Authenticate(t.Context(), l.AccessToken))(t)
 		}
 		must(p[2].GrantRole(t.Context(), l.User.ID, "admin"))(t)
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		if !must(p[0].Authenticate(t.Context(), l.AccessToken))(t).User.HasRole("admin") {
 			t.Error("a role that was granted elsewhere does not count yet")
 		}
 		done(t, p[1].DeleteUser(t.Context(), l.User.ID))
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		for _, x := range p {
 			_, err := x.Authenticate(t.Context(), l.AccessToken)
 			refused(t, "the session of a user who was deleted elsewhere", err, gatehouse.Unauthenticated, "invalid_token")
@@ -204,11 +204,11 @@ func TestHintsOfStrangers(t *testing.T) {
 			"s " + l.Session.ID + " 99999999999999999999999999", "s not-a-uuid 9999999999999", "u " + l.User.ID, "\x00\xff",
 		} {
 			done(t, wired{wire: w}.Announce(t.Context(), m))
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 			must(g.Authenticate(t.Context(), l.AccessToken))(t)
 		}
 		done(t, wired{wire: w}.Announce(t.Context(), "s "+l.Session.ID+" 9999999999999"))
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		_, err := g.Authenticate(t.Context(), l.AccessToken)
 		refused(t, "a session that is said to be terminated", err, gatehouse.Unauthenticated, "invalid_token")
 		// The refresh token asks the store, and what it gives is refused until the
