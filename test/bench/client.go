@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,8 +64,9 @@ func postLogins(users int) operation {
 
 func postRegister() operation {
 	var n atomic.Int64
+	run := strings.ToLower(rand.Text()[:8]) // others may have registered there
 	return func(c *client) error {
-		return c.do("POST", "/api/auth/register", fmt.Sprintf(`{"email":"new%d@example.com","password":%q}`, n.Add(1), password), 201)
+		return c.do("POST", "/api/auth/register", fmt.Sprintf(`{"email":"%s%d@example.com","password":%q}`, run, n.Add(1), password), 201)
 	}
 }
 
