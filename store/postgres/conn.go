@@ -31,9 +31,12 @@ type conn struct {
 
 func newConn(ctx context.Context, c *pgx.Conn, t target, statement func(string) string) *conn {
 	mode := pgx.QueryExecModeCacheStatement
-	if c.PgConn().CustomData()[pooledKey] == true {
-		// Parsed, planned and run in one round trip, without a name. It is about a
-		// third more work for the server.
+	switch {
+	case t.mode != nil:
+		mode = *t.mode
+	case c.PgConn().CustomData()[pooledKey] == true:
+		// Parsed, planned and run in one round trip, without a name. A read takes
+		// the server two to three times as long.
 		mode = pgx.QueryExecModeExec
 	}
 	return &conn{c: c, ctx: ctx, statement: statement, target: t, mode: mode}

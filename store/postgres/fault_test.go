@@ -376,3 +376,35 @@ func TestAStandby(t *testing.T) {
 		t.Errorf("a write: %v", err)
 	}
 }
+
+// A sweep neither waits for a record that somebody is changing nor deletes it: the
+// change may be that it lives longer.
+func TestSweepLeavesWhatIsBeingChanged(t *testing.T) {
+	url := database(t)
+	s := openStore(t, url, Options{})
+	ctx := t.Context()
+	now := time.Now()
+	for n := range 3 {
+		x := session(n)
+		x.ExpiresAt = now.Add(-time.Hour)
+		if err := s.CreateSession(ctx, x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := asker(t, url)
+	if _, err := c.Exec(ctx, `BEGIN; UPDATE gatehouse.sessions SET expires_at = expires_at + 7200000 WHERE id = 's1'`); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(ctx, now, 100); err != nil || n != 2 {
+		t.Errorf("swept %d, %v, want 2", n, err)
+	}
+	if _, err := c.Exec(ctx, `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(ctx, now, 100); err != nil || n != 0 {
+		t.Errorf("swept %d, %v, want 0", n, err)
+	}
+	if _, err := s.Session(ctx, "s1"); err != nil {
+		t.Error(err)
+	}
+}

@@ -88,7 +88,9 @@ var (
 // of the URL, "gatehouse" by default, and its tables. Tables of an earlier version
 // are migrated, while other processes wait. All other parameters are those of
 // libpq (sslmode, sslrootcert, target_session_attrs, connect_timeout, …) and of
-// pgxpool (pool_max_conns, pool_max_conn_lifetime, …).
+// pgx (pool_max_conns, pool_max_conn_lifetime, default_query_exec_mode, …). Statements
+// are prepared unless a pooler is in between; default_query_exec_mode=cache_statement
+// has them prepared there as well, which pgbouncer can do since 1.21.
 //
 // Open fails with [ErrForeign] if the schema is there and belongs to somebody
 // else, with [ErrNewer] if it belongs to a later version of Gatehouse, with

@@ -17,7 +17,8 @@ import (
 type target struct {
 	pool   *pgxpool.Config
 	schema string
-	sized  bool // the URL says how many connections
+	sized  bool               // the URL says how many connections
+	mode   *pgx.QueryExecMode // how statements are run, if the URL says so
 }
 
 // schemaName is what a schema may be called: a name that needs no quotes, unless
@@ -106,6 +107,9 @@ func parse(text string) (target, error) {
 		c.Password = password
 	}
 	c.RuntimeParams["client_encoding"] = "UTF8"
+	if q.Has("default_query_exec_mode") {
+		t.mode = new(c.DefaultQueryExecMode)
+	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec // for what does not choose by the connection
 	t.pool.MaxConnLifetimeJitter = max(t.pool.MaxConnLifetimeJitter, 5*time.Minute)
 	return t, nil

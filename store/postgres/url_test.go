@@ -56,3 +56,24 @@ func TestURLsThatWillNotDo(t *testing.T) {
 		}
 	}
 }
+
+// How statements are run is found out, unless the URL says it.
+func TestTheModeOfStatements(t *testing.T) {
+	db := server.Database(t)
+	for parameter, want := range map[string]string{"": "true", "?default_query_exec_mode=exec": "false", "?default_query_exec_mode=cache_statement": "true"} {
+		s := openStore(t, server.URL(db)+parameter, Options{MaxConns: 1})
+		for range 3 {
+			if _, err := s.Users(t.Context(), "", 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held, err := s.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer(t, held.Conn(), `SELECT (count(*) > 0)::text FROM pg_prepared_statements WHERE statement LIKE '%users%'`); got != want {
+			t.Errorf("%q: statements are prepared: %s, want %s", parameter, got, want)
+		}
+		held.Release()
+	}
+}
