@@ -19,7 +19,9 @@
 // them; it must not write to ours.
 //
 // What to expect, with the database on the same two shared cores of a virtual
-// machine (go test -bench .): docs/postgres.md has the figures.
+// machine (go test -bench .): the two reads that tell who somebody is take about
+// 100 µs, the durable write of a refresh 0.6 to 1.1 ms from one caller and 0.2 to 0.3
+// ms each from 64.
 package postgres
 
 import (
