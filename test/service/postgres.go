@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -178,14 +177,14 @@ func (p *PostgresServer) start(ctx context.Context) error {
 
 // Stop ends the server in order, and does not wait for its clients to leave.
 func (p *PostgresServer) Stop() error {
-	return p.end(func() error { return p.cmd.Process.Signal(syscall.SIGINT) })
+	return p.end(func() error { return p.cmd.Process.Signal(os.Interrupt) })
 }
 
 // Kill kills all processes of the server at the same moment, as a crash does.
 func (p *PostgresServer) Kill() error {
 	return p.end(func() error {
 		// It must not notice that the others have died: it would tell its clients.
-		err := p.cmd.Process.Signal(syscall.SIGSTOP)
+		err := freeze(p.cmd.Process)
 		for _, pid := range children(p.cmd.Process.Pid) {
 			if child, e := os.FindProcess(pid); e == nil {
 				_ = child.Kill() // it may have ended by itself

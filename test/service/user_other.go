@@ -2,6 +2,11 @@
 
 package service
 
-import "os/exec"
+import (
+	"os"
+	"os/exec"
+)
 
 func unprivileged(*exec.Cmd, ...string) error { return nil }
+
+func freeze(*os.Process) error { return nil }

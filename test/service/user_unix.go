@@ -40,3 +40,6 @@ func unprivileged(cmd *exec.Cmd, folders ...string) error {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return nil
 }
+
+// freeze stops a process in the middle of whatever it does.
+func freeze(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
