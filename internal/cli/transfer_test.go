@@ -40,11 +40,12 @@ func (b *brittle) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Re
 	return taken, err
 }
 
-// many is a store with some thousand records.
-func many(t *testing.T) *memory.Store {
+// many is a store with so many users, sessions and events, and one record of each
+// other kind.
+func many(t *testing.T, users int) *memory.Store {
 	t.Helper()
 	s, r := memory.New(), &gatehouse.Records{}
-	for n := range 1300 {
+	for n := range users {
 		id := fmt.Sprintf("%05d", n)
 		r.Users = append(r.Users, &gatehouse.User{ID: id, Version: 2, EmailKey: id + "@example.com", Keys: []string{"key " + id}, Epoch: 3})
 		r.Sessions = append(r.Sessions, &gatehouse.Session{ID: id, Version: 3, UserID: id, Epoch: 3})
@@ -72,7 +73,7 @@ func digest(t *testing.T, s gatehouse.Mover) archive.Digest {
 
 // Wherever a copy breaks, it goes on.
 func TestACopyGoesOnAfterAnInterruption(t *testing.T) {
-	from := many(t)
+	from := many(t, 1300)
 	for n := 1; ; n++ {
 		for _, after := range []bool{false, true} {
 			to := &brittle{memory.New(), n, after}
@@ -104,7 +105,7 @@ func TestRestoringAnArchiveGoesOnAfterAnInterruption(t *testing.T) {
 func restoringGoesOn(t *testing.T) {
 	var file bytes.Buffer
 	w := archive.NewWriter(&file, archive.Header{})
-	if err := many(t).Walk(t.Context(), w.Write); err != nil {
+	if err := many(t, 1300).Walk(t.Context(), w.Write); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Close(); err != nil {
@@ -148,7 +149,7 @@ func restoringGoesOn(t *testing.T) {
 
 // What came between is told from what is as it was.
 func TestSomebodyElseWrites(t *testing.T) {
-	from, w := many(t), &bytes.Buffer{}
+	from, w := many(t, 1300), &bytes.Buffer{}
 	file := archive.NewWriter(w, archive.Header{})
 	if err := from.Walk(t.Context(), file.Write); err != nil {
 		t.Fatal(err)
