@@ -42,7 +42,7 @@ var rooms = []struct {
 	{"web/ui", nil, "pages and words: what is shown is handed to it, so it needs to know nobody"},
 	{"internal/server", []string{"", "breach", "store/memory", "store/mongo", "store/postgres", "store/redis", "store/sqlite", "web", "web/ui"},
 		"it makes a running service of settings, so it is where stores and web meet"},
-	{"internal/cli", []string{"", "breach", "internal/archive", "internal/argon2", "internal/server", "store/sqlite", "web"},
+	{"internal/cli", []string{"", "breach", "internal/archive", "internal/argon2", "internal/server", "store/mongo", "store/sqlite", "web"},
 		"commands of an operator, on what the server opens; bench measures the hash itself"},
 	{"cmd/gatehouse", []string{"internal/cli"}, "main is a few lines: everything can be tested without it"},
 	{"examples/...", []string{"", "store/memory", "store/sqlite", "web", "gatehousetest"}, "programs of others: they use what is public"},

@@ -40,6 +40,7 @@ type commands struct {
 	Restore     restore     `cmd:"" help:"Bring back a backup or an archive. The service must be stopped."`
 	Export      export      `cmd:"" help:"Write all that the store holds to a file that needs no database to be read."`
 	Copy        copyStore   `cmd:"" name:"copy" help:"Copy all that a store holds to another."`
+	Adopt       adopt       `cmd:"" help:"Make the users of an application in MongoDB users of Gatehouse, where they are."`
 	Bench       benchGroup  `cmd:"" help:"Measure this machine."`
 	Healthcheck healthcheck `cmd:"" help:"Ask the service on this machine whether it is ready."`
 	Version     version     `cmd:"" help:"Show the version of this program."`

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/store/mongo"
+)
+
+type adopt struct {
+	Collection string   `name:"collection" placeholder:"NAME" help:"The collection with the users of the application. Default users."`
+	Keep       []string `name:"keep" placeholder:"ID" help:"The user who keeps an address that others have in another spelling. May be repeated."`
+	Finish     bool     `name:"finish" xor:"step" help:"Make the collection Gatehouse's alone; the passwords of the application are removed. For good."`
+	Undo       bool     `name:"undo" xor:"step" help:"Give the collection back as it was."`
+	DryRun     bool     `name:"dry-run" help:"Only show what would be done."`
+	Yes        bool     `name:"yes" help:"Do not ask before --finish."`
+}
+
+func (c adopt) Run(p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	uri := loaded.Settings.Database
+	if !strings.HasPrefix(uri, "mongodb://") && !strings.HasPrefix(uri, "mongodb+srv://") {
+		return fmt.Errorf("%w: adopt works on the database of an application in MongoDB: name it with --database or MONGODB_URI", errUsage)
+	}
+	if c.Finish && !c.DryRun && !c.Yes {
+		if err := p.confirm("The passwords of the application are removed, and there is no way back. Finish?"); err != nil {
+			return err
+		}
+	}
+	if !c.Finish && !c.Undo && !c.DryRun && loaded.Settings.LacksSecret() {
+		// The first start makes the secret. After it there is a database, for
+		// which no secret is ever made.
+		if err := p.open(server.Open, func(context.Context, *gatehouse.Gatehouse) error { return nil }); err != nil {
+			return err
+		}
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	step := mongo.Adopt
+	switch {
+	case c.Finish:
+		step = mongo.Finish
+	case c.Undo:
+		step = mongo.Undo
+	}
+	report, err := step(ctx, uri, mongo.AdoptOptions{Collection: c.Collection, Keep: c.Keep, DryRun: c.DryRun})
+	if report != nil {
+		err = errors.Join(p.adoption(report, c.DryRun || err != nil), err)
+	}
+	return err
+}
+
+// adoption shows what was done, or would be.
+func (p *program) adoption(r *mongo.Report, dry bool) error {
+	would := ""
+	if dry {
+		would = "to be "
+	}
+	fmt.Fprintf(p.out, "collection %s, %s: %d documents, %d %schanged\n",
+		server.Printable(r.Collection), cmp.Or(r.State, "not adopted"), r.Documents, r.Changed, would)
+	lists := []struct {
+		what  string
+		users []mongo.AdoptedUser
+	}{
+		{"without an address that is one: cannot log in here until they have one", r.NoAddress},
+		{"without a password that is a bcrypt hash: cannot log in here until they have one", r.NoPassword},
+		{"left alone, because their _id can be no id of a user", r.SetAside},
+		{"registered with Gatehouse, now without a password", r.Registered},
+		{"whose former password is valid again", r.Reverted},
+	}
+	for _, users := range r.Conflicts {
+		lists = append(lists, struct {
+			what  string
+			users []mongo.AdoptedUser
+		}{"with one address: change it in the application, or choose with --keep ID", users})
+	}
+	for _, l := range lists {
+		if len(l.users) == 0 {
+			continue
+		}
+		fmt.Fprintf(p.out, "\n%d %s:\n", len(l.users), l.what)
+		err := p.table("ID\tEMAIL\tNAME\tCREATED", func(row func(...string)) {
+			for _, u := range l.users {
+				row(u.ID, u.Email, u.Name, stamp(u.CreatedAt))
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
