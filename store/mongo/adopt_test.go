@@ -565,3 +565,34 @@ func TestAdoptRefuses(t *testing.T) {
 		})
 	}
 }
+
+// An adopted collection can be moved, and moved into.
+func TestAdoptedMoves(t *testing.T) {
+	onEach(t, func(t *testing.T, database func(*testing.T) string) {
+		uri := database(t)
+		c := application(t, uri)
+		adopt(t, uri, AdoptOptions{})
+		s := open(t, uri, Options{})
+		free := &gatehouse.User{ID: "01938c00-5a2f-7000-8000-000000000001", Version: 7, Email: "dora@example.com", EmailKey: "dora@example.com", Epoch: 3}
+		known := &gatehouse.User{ID: oid(1).Hex(), Version: 1, Email: "x@example.com", EmailKey: "x@example.com"}
+		address := &gatehouse.User{ID: "01938c00-5a2f-7000-8000-000000000002", Version: 1, Email: "Bob@example.com", EmailKey: "bob@example.com"}
+		taken := must(s.Load(t.Context(), &gatehouse.Records{Users: []*gatehouse.User{known, free, address}}))(t)
+		if len(taken.Users) != 2 || taken.Users[0] != known || taken.Users[1] != address {
+			t.Errorf("taken: %+v", taken.Users)
+		}
+		must(c.InsertOne(t.Context(), d("_id", oid(5), "email", "fay@example.com")))(t)
+		var ids []string
+		err := s.Walk(t.Context(), func(r *gatehouse.Records) error {
+			for _, u := range r.Users {
+				ids = append(ids, u.ID)
+				if u.ID == free.ID && (u.Version != 7 || u.Epoch != 3) {
+					t.Errorf("loaded as %+v", u)
+				}
+			}
+			return nil
+		})
+		if want := []string{free.ID, oid(1).Hex(), oid(2).Hex(), oid(3).Hex(), oid(5).Hex()}; err != nil || !slices.Equal(ids, want) {
+			t.Errorf("walked through %q, %v, want %q", ids, err, want)
+		}
+	})
+}

@@ -62,53 +62,81 @@ func (p *proxy) guarded(c conn, command bson.D) (bson.D, error) {
 		return nil, nil
 	}
 	writesOf, _ := get(command, list).(bson.A)
-	if list == "documents" {
-		if clash, err := clash(c, database, collection, paths, writesOf); !clash || err != nil {
-			return nil, err
-		}
+	if list == "updates" {
+		return each(c, command, list, writesOf, func(write bson.D) (bool, error) {
+			query, _ := get(write, "q").(bson.D)
+			update, _ := get(write, "u").(bson.D)
+			return taken(c, database, collection, paths, query, update)
+		}, func(bson.D) {})
 	}
-	return each(c, command, list, writesOf, func(write bson.D) (bool, error) {
-		if list == "documents" {
-			return taken(c, database, collection, paths, nil, write)
-		}
-		query, _ := get(write, "q").(bson.D)
-		update, _ := get(write, "u").(bson.D)
-		return taken(c, database, collection, paths, query, update)
-	})
+	owners, clash, err := owners(c, database, collection, paths, writesOf)
+	if !clash || err != nil {
+		return nil, err
+	}
+	return each(c, command, list, writesOf, func(document bson.D) (bool, error) {
+		return owners.someoneElse(document), nil
+	}, owners.add)
 }
 
-// clash reports whether a document to be inserted has an element of another one,
-// stored or to be inserted. It is a question for all documents at once: a scan.
-func clash(c conn, database, collection string, paths []string, documents bson.A) (bool, error) {
+// ownership is the id of the document that has an element, by path.
+type ownership map[string]map[any]any
+
+func (o ownership) add(document bson.D) {
+	for path, owner := range o {
+		elements, _ := written(document, path).(bson.A)
+		for _, e := range elements {
+			owner[e] = get(document, "_id")
+		}
+	}
+}
+
+func (o ownership) someoneElse(document bson.D) bool {
+	for path, owner := range o {
+		elements, _ := written(document, path).(bson.A)
+		for _, e := range elements {
+			if id, owned := owner[e]; owned && id != get(document, "_id") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// owners are the documents that are stored and have an element of one that is to
+// be inserted. clash is whether there are any, or whether two that are to be
+// inserted have one in common. It is a question for all at once: a scan.
+func owners(c conn, database, collection string, paths []string, documents bson.A) (stored ownership, clash bool, err error) {
+	stored = make(ownership)
+	among := make(ownership)
 	for _, path := range paths {
-		seen := make(map[any]bool)
+		stored[path], among[path] = make(map[any]any), make(map[any]any)
 		var all bson.A
 		for _, d := range documents {
 			elements, _ := written(d.(bson.D), path).(bson.A)
-			for _, e := range elements {
-				if seen[e] {
-					return true, nil
-				}
-			}
-			for _, e := range elements {
-				seen[e] = true
-			}
 			all = append(all, elements...)
 		}
 		if len(all) == 0 {
 			continue
 		}
-		other, err := first(c, database, collection, bson.D{{Key: path, Value: bson.D{{Key: "$in", Value: all}}}})
-		if other != nil || err != nil {
-			return other != nil, err
+		found, err := c.find(database, collection, bson.D{{Key: path, Value: bson.D{{Key: "$in", Value: all}}}}, len(all))
+		if err != nil {
+			return nil, false, err
 		}
+		for _, d := range found {
+			stored.add(d.(bson.D))
+		}
+		clash = clash || len(found) > 0
 	}
-	return false, nil
+	for _, d := range documents {
+		clash = clash || among.someoneElse(d.(bson.D))
+		among.add(d.(bson.D))
+	}
+	return stored, clash, nil
 }
 
 // each runs the writes of a command one by one, as far as breaks allows, and
 // gathers the answers.
-func each(c conn, command bson.D, list string, writes bson.A, breaks func(bson.D) (bool, error)) (bson.D, error) {
+func each(c conn, command bson.D, list string, writes bson.A, breaks func(bson.D) (bool, error), done func(bson.D)) (bson.D, error) {
 	var n, modified int
 	var failures, upserted bson.A
 	for i, write := range writes {
@@ -128,6 +156,9 @@ func each(c conn, command bson.D, list string, writes bson.A, breaks func(bson.D
 		}
 		if number(get(answer, "ok")) != 1 {
 			return answer, nil
+		}
+		if number(get(answer, "n")) > 0 {
+			done(write.(bson.D))
 		}
 		n += number(get(answer, "n"))
 		modified += number(get(answer, "nModified"))
@@ -236,19 +267,24 @@ func written(update bson.D, path string) any {
 }
 
 func first(c conn, database, collection string, filter bson.D) (bson.D, error) {
+	found, err := c.find(database, collection, filter, 1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0].(bson.D), nil
+}
+
+func (c conn) find(database, collection string, filter bson.D, limit int) (bson.A, error) {
 	answer, err := c.run(bson.D{
 		{Key: "find", Value: collection}, {Key: "filter", Value: filter},
-		{Key: "limit", Value: int32(1)}, {Key: "singleBatch", Value: true}, {Key: "$db", Value: database},
+		{Key: "limit", Value: int32(limit)}, {Key: "batchSize", Value: int32(limit)}, {Key: "singleBatch", Value: true}, {Key: "$db", Value: database},
 	})
 	if err != nil {
 		return nil, err
 	}
-	batch, ok := get(answer, "cursor", "firstBatch").(bson.A)
+	found, ok := get(answer, "cursor", "firstBatch").(bson.A)
 	if !ok {
 		return nil, fmt.Errorf("find: %v", get(answer, "errmsg"))
 	}
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	return batch[0].(bson.D), nil
+	return found, nil
 }
