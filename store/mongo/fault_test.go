@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,10 +20,9 @@ var replicaSet = d("setName", "rs0", "setVersion", 1)
 // number, and the server answers what the first one did.
 func TestLostAnswerOnAReplicaSet(t *testing.T) {
 	f := &fake{hello: replicaSet}
-	lost := false
+	var lost atomic.Bool
 	f.answer = func(c bson.D) (bson.D, bool) {
-		if c[0].Key == "update" && !lost {
-			lost = true
+		if c[0].Key == "update" && !lost.Swap(true) {
 			return nil, false
 		}
 		return healthy(c), true
