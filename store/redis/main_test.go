@@ -71,9 +71,9 @@ func TestStore(t *testing.T) {
 // Several clients, as of several processes.
 func TestRaces(t *testing.T) {
 	storetest.Races(t, func(t *testing.T) (list []gatehouse.Store) {
-		behind := memory.New()
+		behind, o := memory.New(), Options{Prefix: prefix()}
 		for range 4 {
-			list = append(list, openStore(t, shared.URL(), Options{Prefix: prefix()}, behind))
+			list = append(list, openStore(t, shared.URL(), o, behind))
 		}
 		return list
 	})
