@@ -63,9 +63,11 @@ func openStore(tb testing.TB, url string, o Options, behind gatehouse.Store) *St
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) gatehouse.Store {
+	empty := func(t *testing.T) gatehouse.Store {
 		return openStore(t, shared.URL(), Options{Prefix: prefix()}, memory.New())
-	})
+	}
+	storetest.Run(t, empty)
+	t.Run("Mover", func(t *testing.T) { storetest.Mover(t, empty) })
 }
 
 // Several clients, as of several processes.

@@ -131,12 +131,14 @@ func TestRights(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	url := "redis://gatehouse:PASSWORD@" + s.Address()
-	storetest.Run(t, func(t *testing.T) gatehouse.Store {
+	empty := func(t *testing.T) gatehouse.Store {
 		if _, err := s.Do("FLUSHALL"); err != nil {
 			t.Fatal(err)
 		}
 		return openStore(t, url, Options{}, memory.New())
-	})
+	}
+	storetest.Run(t, empty)
+	storetest.Mover(t, empty)
 	c := open(t, url, Options{})
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %q", w)

@@ -17,9 +17,11 @@ import (
 // refused.
 func TestCluster(t *testing.T) {
 	servers, url := service.RedisCluster(t)
-	storetest.Run(t, func(t *testing.T) gatehouse.Store {
+	empty := func(t *testing.T) gatehouse.Store {
 		return openStore(t, url, Options{Prefix: prefix()}, memory.New())
-	})
+	}
+	storetest.Run(t, empty)
+	t.Run("Mover", func(t *testing.T) { storetest.Mover(t, empty) })
 	t.Run("Several", func(t *testing.T) {
 		storetest.Races(t, func(t *testing.T) (list []gatehouse.Store) {
 			behind, o := memory.New(), Options{Prefix: prefix()}
