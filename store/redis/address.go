@@ -105,15 +105,12 @@ func (a *address) scheme(s string) error {
 }
 
 func (a *address) credentials(s string) error {
-	user, password, both := strings.Cut(s, ":")
+	user, password, _ := strings.Cut(s, ":")
 	var err1, err2 error
 	a.user, err1 = url.PathUnescape(user)
 	a.password, err2 = url.PathUnescape(password)
 	if err1 != nil || err2 != nil {
 		return errors.New("the user or password in the URL holds a % that is not followed by two digits; write it as %25")
-	}
-	if !both {
-		return errors.New("the URL names a user without a password; write redis://:PASSWORD@HOST for the default user")
 	}
 	return nil
 }

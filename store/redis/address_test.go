@@ -14,6 +14,7 @@ func TestParseAddress(t *testing.T) {
 		"redis://[::1]:7000":                 {hosts: []string{"[::1]:7000"}},
 		"redis://[::1]":                      {hosts: []string{"[::1]:6379"}},
 		"rediss://ann:a%40b%3A%2F@h/0?ca=/c": {tls: true, hosts: []string{"h:6379"}, user: "ann", password: "a@b:/", ca: "/c"},
+		"redis://user@h":                     {hosts: []string{"h:6379"}, user: "user"},
 		"redis://:p@ss@h":                    {hosts: []string{"h:6379"}, password: "p@ss"},
 		"unix:///run/redis.sock?db=2":        {socket: true, hosts: []string{"/run/redis.sock"}, database: 2},
 		"redis+sentinel://u:p@a,b:1/main/4?sentinel_user=s&sentinel_password=q": {
@@ -29,7 +30,7 @@ func TestParseAddress(t *testing.T) {
 	}
 	for _, url := range []string{
 		"", "localhost:6379", "http://h", "redis+x://h", "unix+sentinel:///x", "unix://h/x", "unix://", "redis://a,b", "redis://h:x",
-		"redis://h:0", "redis://h:99999", "redis://h/x", "redis://h/-1", "redis://h/0/1", "redis://user@h", "redis://%zz:x@h",
+		"redis://h:0", "redis://h:99999", "redis://h/x", "redis://h/-1", "redis://h/0/1", "redis://%zz:x@h",
 		"redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel://h/m/x", "redis+cluster://h/1", "redis://h?x=1", "redis://h?ca=/x",
 		"redis://h?%zz", "rediss://h?ca=a&ca=b", "redis://a b", "redis://h,", "redis+sentinel://u:12/34@h/main", "redis+sentinel://,/m",
 	} {
