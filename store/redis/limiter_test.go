@@ -184,6 +184,18 @@ return 1`)
 	if b := take(); b.Allowed || b.RetryAfter > time.Hour || b.RetryAfter < 59*time.Minute {
 		t.Errorf("after the clock was set back: %+v, want a refusal for an hour", b)
 	}
+
+	// From there on time goes on.
+	claim = []gatehouse.Claim{{Lane: "b", Key: "k", Limit: gatehouse.Limit{Burst: 1, Every: 5 * time.Millisecond}}}
+	for range 2 {
+		allowed := false
+		for end := time.Now().Add(10 * time.Second); !allowed && time.Now().Before(end); {
+			allowed = take().Allowed
+		}
+		if !allowed {
+			t.Fatal("time stands still")
+		}
+	}
 }
 
 // Nothing of what is counted can be read in Redis, and nothing is kept for longer

@@ -26,6 +26,10 @@ func TestMark(t *testing.T) {
 		t.Errorf("the same Redis again: %q", again.c.Warnings())
 	}
 
+	if out, err := shared.Do("PTTL", s.c.markKey()[0]); out != "-1" {
+		t.Errorf("PTTL of the mark = %s, %v, want that it stays", out, err)
+	}
+
 	// Another Redis that is in use already.
 	other := Options{Prefix: prefix()}
 	openStore(t, shared.URL(), other, memory.New())
