@@ -72,12 +72,13 @@ func (s *Store) sweepBucket(ctx context.Context, bucket uint32, kind, until stri
 	}
 	swept := 0
 	lists := map[string][]string{}
-	for i, owner := range owners.list {
-		if owner.text != "" {
+	for i, id := range ids {
+		owner := owners.list[i].text
+		if owner != "" {
 			swept++
 		}
-		if user, ok := userOf(owner.text); ok {
-			lists[user] = append(lists[user], ids[i].text)
+		if user, ok := userOf(owner); ok {
+			lists[user] = append(lists[user], id.text)
 		}
 	}
 	for user, struck := range lists {
