@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,21 +65,25 @@ func postgresPlace(ctx context.Context, p *service.PostgresServer, folder, datab
 		return nil, err
 	}
 	url := p.URL(database)
+	if c, err = pgx.Connect(ctx, url); err != nil {
+		return nil, err
+	}
+	_, err = c.Exec(ctx, `CREATE EXTENSION pg_stat_statements SCHEMA public`)
+	if err = errors.Join(err, c.Close(ctx)); err != nil {
+		return nil, err
+	}
 	return &place{
 		name: "PostgreSQL", folder: folder, env: []string{"GATEHOUSE_DATABASE=" + url},
 		open:      func(ctx context.Context) (filled, error) { return postgres.Open(ctx, url, postgres.Options{}) },
 		processes: p.Processes,
 		queries: func(ctx context.Context) (float64, error) {
-			// Statements are committed by themselves, so commits are statements; what
-			// a backend has done shows up when it has been idle for a second.
-			time.Sleep(1500 * time.Millisecond)
 			c, err := pgx.Connect(ctx, url)
 			if err != nil {
 				return 0, err
 			}
 			defer c.Close(ctx)
 			var n float64
-			return n, c.QueryRow(ctx, `SELECT xact_commit FROM pg_stat_database WHERE datname = $1`, database).Scan(&n)
+			return n, c.QueryRow(ctx, `SELECT coalesce(sum(calls), 0) FROM public.pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1`, database).Scan(&n)
 		},
 	}, nil
 }
@@ -119,7 +124,7 @@ func (p *place) start(ctx context.Context, binary string, args ...string) (*proc
 
 // members is how many users are in the crowd: those that crowd logs in, spread over
 // all of them.
-func members(users int) int { return min(users, 2000) }
+func members(users int) int { return min(users/4, 2000) }
 
 func memberEmail(i, users int) string { return userEmail(i * (users / members(users))) }
 
@@ -179,7 +184,7 @@ func (p *place) fill(ctx context.Context, binary string, users int) (rate float6
 // library is Gatehouse as a program has it, with a hash that costs next to nothing.
 func (p *place) library(store gatehouse.Store) (*gatehouse.Gatehouse, error) {
 	return gatehouse.New(gatehouse.Config{
-		Store: store, Secret: gatehouse.NewSecret([]byte(secret)), Limits: gatehouse.Limits{Off: true},
+		Store: store, Secret: gatehouse.NewSecret([]byte(secret)), Limits: gatehouse.Limits{Off: true}, HashQueue: 4096,
 		HashMemory: 64, HashTime: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -197,14 +202,22 @@ func (p *place) crowd(ctx context.Context, sessions, users int) (list []identity
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
-	for n := range sessions {
-		l, err := g.Login(ctx, gatehouse.PasswordLogin{Email: memberEmail(n%members(users), users), Password: password})
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, identity{access: l.AccessToken, refresh: l.RefreshToken})
+	list = make([]identity, sessions)
+	errs := make([]error, 32)
+	var all sync.WaitGroup
+	for w := range errs {
+		all.Go(func() {
+			for n := w; n < sessions && errs[w] == nil; n += len(errs) {
+				var l *gatehouse.Login
+				l, errs[w] = g.Login(ctx, gatehouse.PasswordLogin{Email: memberEmail(n%members(users), users), Password: password})
+				if errs[w] == nil {
+					list[n] = identity{l.AccessToken, l.RefreshToken}
+				}
+			}
+		})
 	}
-	return list, nil
+	all.Wait()
+	return list, errors.Join(errs...)
 }
 
 // openFront is what the server works on: the database, or Redis in front of it.
