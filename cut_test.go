@@ -4,12 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/gatehousetest"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/store/mongo"
+	"github.com/gatehouse-auth/gatehouse/store/postgres"
+	"github.com/gatehouse-auth/gatehouse/store/redis"
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
+	"github.com/gatehouse-auth/gatehouse/test/service"
 )
 
 // cutStore breaks one write: the n-th since it was armed. Whether the write
@@ -336,9 +343,9 @@ var cutFlows = map[string]cutFlow{
 	},
 }
 
-func setScene(t *testing.T, flow cutFlow) (*scene, *cutStore) {
+func setScene(t *testing.T, open opener, flow cutFlow) (*scene, *cutStore) {
 	t.Helper()
-	store := &cutStore{Store: memory.New()}
+	store := &cutStore{Store: open(t)}
 	s := &scene{t: t, a: gatehousetest.New(t, gatehouse.Config{Store: store})}
 	s.ann, s.bob = s.a.Register(ann), s.a.Register("bob@example.com")
 	s.ann = must(s.a.GrantRole(t.Context(), s.ann.ID, "staff"))(t)
@@ -355,25 +362,66 @@ func setScene(t *testing.T, flow cutFlow) (*scene, *cutStore) {
 // caller is nobody; and a repetition with the store whole again ends where an
 // undisturbed one would have.
 func TestCuts(t *testing.T) {
-	for name, flow := range cutFlows {
-		t.Run(name, func(t *testing.T) {
-			for _, after := range []bool{false, true} {
-				n := 1
-				for cut(t, flow, n, after) {
-					n++
-				}
-				if n == 1 {
-					t.Error("no write was broken")
-				}
+	for store, open := range cutStores(t) {
+		t.Run(store, func(t *testing.T) {
+			for name, flow := range cutFlows {
+				t.Run(name, func(t *testing.T) {
+					for _, after := range []bool{false, true} {
+						n := 1
+						for cut(t, open, flow, n, after) {
+							n++
+						}
+						if n == 1 {
+							t.Error("no write was broken")
+						}
+					}
+				})
 			}
 		})
 	}
 }
 
+// opener makes an empty store that is closed with the test.
+type opener func(testing.TB) gatehouse.Store
+
+// cutStores are the stores there are, on real servers. What a cut leaves behind is
+// up to the order of the writes, which is the same on all of them, and up to what
+// each makes of a write that is repeated.
+func cutStores(t *testing.T) map[string]opener {
+	postgresServer, redisServer, mongoServer := service.Postgres(t, service.PostgresOptions{}), service.Redis(t), service.Mongo(t)
+	n := 0
+	next := func() string {
+		n++
+		return fmt.Sprint("cut", n)
+	}
+	closed := func(t testing.TB, s gatehouse.Store) gatehouse.Store {
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	return map[string]opener{
+		"memory": func(testing.TB) gatehouse.Store { return memory.New() },
+		"SQLite": func(t testing.TB) gatehouse.Store {
+			return closed(t, must(sqlite.Open(filepath.Join(t.TempDir(), "cut.db"), sqlite.Options{}))(t))
+		},
+		"PostgreSQL": func(t testing.TB) gatehouse.Store {
+			return closed(t, must(postgres.Open(t.Context(), postgresServer.URL(postgresServer.Database(t)), postgres.Options{MaxConns: 2}))(t))
+		},
+		"MongoDB": func(t testing.TB) gatehouse.Store {
+			return closed(t, must(mongo.Open(t.Context(), mongoServer.URI(next()), mongo.Options{}))(t))
+		},
+		"Redis before memory": func(t testing.TB) gatehouse.Store {
+			client := must(redis.Open(t.Context(), redisServer.URL(), redis.Options{
+				Key: gatehouse.NewSecret([]byte(strings.Repeat("k", 32))), Prefix: next(),
+			}))(t)
+			return closed(t, must(client.Store(t.Context(), memory.New()))(t))
+		},
+	}
+}
+
 // cut runs a flow whose n-th write breaks, and says whether it has that many.
-func cut(t *testing.T, flow cutFlow, n int, after bool) (broken bool) {
+func cut(t *testing.T, open opener, flow cutFlow, n int, after bool) (broken bool) {
 	t.Run(fmt.Sprintf("write %d, took place %v", n, after), func(t *testing.T) {
-		s, store := setScene(t, flow)
+		s, store := setScene(t, open, flow)
 		store.arm(n, after)
 		_, err := flow.act(s)
 		broke := store.whole()
@@ -398,7 +446,7 @@ func cut(t *testing.T, flow cutFlow, n int, after bool) (broken bool) {
 
 		// From the same beginning once more, without a look at it in between:
 		// what a caller does who is told to try again.
-		s, store = setScene(t, flow)
+		s, store = setScene(t, open, flow)
 		store.arm(n, after)
 		_, err = flow.act(s)
 		store.whole()
