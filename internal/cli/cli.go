@@ -32,6 +32,7 @@ type commands struct {
 	Config      config      `cmd:"" help:"Show the settings in force and where each comes from."`
 	User        userGroup   `cmd:"" help:"Administer users."`
 	Keys        keysGroup   `cmd:"" help:"Administer the keys that sign access tokens."`
+	Redis       redisGroup  `cmd:"" help:"Administer the Redis in front of the database."`
 	Breach      breachGroup `cmd:"" help:"Make and ask files of leaked passwords."`
 	Events      eventsGroup `cmd:"" help:"Read and verify the audit log."`
 	Why         why         `cmd:"" help:"Show why a request was refused."`

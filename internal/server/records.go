@@ -70,6 +70,16 @@ func (s *Settings) openRedis(ctx context.Context, behind gatehouse.Store, secret
 	return records{front, client.Limiter(), nil}, nil
 }
 
+// LeaveRedis ends that the database can be used with its Redis alone. The sessions
+// and challenges there are given up. No instance may be running.
+func (d Database) LeaveRedis(ctx context.Context) error {
+	store, err := d.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(redis.Leave(ctx, store), store.Close())
+}
+
 // warnOf logs what an operator should know about a server as it was found.
 func warnOf(log *slog.Logger, server any) {
 	if s, ok := server.(interface{ Warnings() []string }); ok {

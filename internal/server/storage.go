@@ -87,9 +87,11 @@ func variableOf(name string) string {
 	return s.variable()
 }
 
+// hasPassword reports whether one is among the parameters: password, sslpassword,
+// sentinel_password.
 func hasPassword(u *url.URL) bool {
 	for key := range u.Query() {
-		if strings.EqualFold(key, "password") || strings.EqualFold(key, "sslpassword") {
+		if strings.Contains(strings.ToLower(key), "password") {
 			return true
 		}
 	}

@@ -229,3 +229,49 @@ func (r *road) port() string {
 	must(r.t, err)
 	return port
 }
+
+// TestRedisThatIsNeeded: while sessions are in a Redis, the database is refused
+// without it and with another one, by services and commands alike, until it is left.
+func TestRedisThatIsNeeded(t *testing.T) {
+	r, other := service.Redis(t), service.Redis(t)
+	data := filepath.Join(t.TempDir(), "data")
+	with := func(url string) []string {
+		env := []string{secretOf, "GATEHOUSE_DATA=" + data}
+		if url != "" {
+			env = append(env, "GATEHOUSE_REDIS="+url)
+		}
+		return env
+	}
+	s := startWith(t, data, with(r.URL()), cheap...)
+	b := member(t, s, "ann@example.com")
+	s.stop()
+
+	elsewhere := startWith(t, filepath.Join(t.TempDir(), "data"), []string{secretOf, "GATEHOUSE_REDIS=" + other.URL()}, cheap...)
+	elsewhere.stop()
+	for name, c := range map[string]struct {
+		env  []string
+		want string
+	}{
+		"no Redis":    {with(""), "the sessions of this database are in a Redis, and none is set"},
+		"another one": {with(other.URL()), "the database is in use with another Redis"},
+		"only limits": {append(with(r.URL()), "GATEHOUSE_REDIS_USE=limits"), "the sessions of this database are in a Redis"},
+	} {
+		for _, command := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"user", "list"}} {
+			if out, code := call(t, c.env, "", command...); code != 1 || !strings.Contains(out, c.want) {
+				t.Errorf("%s with %s: exit status %d, want 1 and %q\n%s", command[0], name, code, c.want, out)
+			}
+		}
+	}
+	s = startWith(t, data, with(r.URL()), cheap...)
+	b.base = s.url
+	b.do(t, "POST", "/api/auth/refresh", "", "").want(t, "refresh with the same Redis", 200)
+	s.stop()
+
+	if out, code := call(t, with(r.URL()), "", "redis", "leave", "--yes"); code != 0 {
+		t.Fatalf("redis leave: exit status %d\n%s", code, out)
+	}
+	s = startWith(t, data, with(""), cheap...)
+	b.base = s.url
+	b.do(t, "POST", "/api/auth/refresh", "", "").want(t, "refresh without Redis", 401)
+	newBrowser(s).post(t, "/api/auth/login", credentials("ann@example.com")).want(t, "login without Redis", 200)
+}
