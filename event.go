@@ -33,6 +33,8 @@ const (
 	EventEventsExported     = "events_exported"
 	EventCopied             = "copied"
 	EventRestored           = "restored"
+	EventImportBegun        = "import_begun"
+	EventUsersImported      = "users_imported"
 	EventCheckpoint         = "checkpoint"
 )
 

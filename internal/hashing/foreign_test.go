@@ -359,14 +359,22 @@ func BenchmarkForeign(b *testing.B) {
 }
 
 // What the budget has no room for is told apart before anybody has to log in.
-func TestCheck(t *testing.T) {
+func TestImport(t *testing.T) {
 	p := newPool(t, Config{Params: small, MemoryBudget: 1 << 10})
-	for encoded, want := range map[string]error{
-		goodArgon2id: nil, goodBcrypt: nil, "x": ErrMalformed, "$digest-sha1$p$$" + strings.Repeat("A", 27): ErrMalformed,
+	for text, want := range map[string]error{
+		goodArgon2id: nil, goodBcrypt: nil, "x": ErrMalformed,
 		"$scrypt$ln=10,r=8,p=1$AAAA$" + strings.Repeat("A", 43): nil, "$scrypt$ln=11,r=8,p=1$AAAA$" + strings.Repeat("A", 43): ErrTooLarge,
 	} {
-		if k, err := p.Check(encoded); !errors.Is(err, want) || (k == "") != (want != nil) {
-			t.Errorf("Check(%s) = %q, %v, want %v", encoded, k, err, want)
+		if _, k, err := p.Import(text); !errors.Is(err, want) || (k == "") != (want != nil) {
+			t.Errorf("Import(%s) = %q, %v, want %v", text, k, err, want)
 		}
+	}
+	encoded, k, err := p.Import("{SSHA}" + ssha)
+	if err != nil || k != "wrapped-sha1 m=64,t=1,p=1" || !IsDigest(encoded) {
+		t.Errorf("a digest: %s, %q, %v", encoded, k, err)
+	}
+	hash, err := p.Wrap(t.Context(), nobody, encoded)
+	if is, kerr := KindOf(hash); is != k || err != nil || kerr != nil {
+		t.Errorf("wrapped it is %q, %v, %v, want %q", is, err, kerr, k)
 	}
 }

@@ -168,17 +168,25 @@ func (p *Pool) Hash(ctx context.Context, c Caller, password []byte) (string, err
 	return h.encode(), nil
 }
 
-// Check is the kind of a stored hash, if Verify could look at it: the error is an
-// [ErrMalformed] or an [ErrTooLarge].
-func (p *Pool) Check(encoded string) (Kind, error) {
+// Import is [Foreign] for hashes that Verify will look at, and their kind as it
+// will be stored: that of a digest is of the hash that Wrap makes of it. The error
+// is an [ErrMalformed] or an [ErrTooLarge].
+func (p *Pool) Import(text string) (encoded string, k Kind, err error) {
+	if encoded, err = Foreign(text); err != nil {
+		return "", "", err
+	}
+	if IsDigest(encoded) {
+		d, _, err := readDigest(encoded)
+		return encoded, wrapped{d, p.current}.kind(), err
+	}
 	h, err := Parse(encoded)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if n := h.memory(); n > p.memory.budget {
-		return "", tooLarge(n, p.memory.budget)
+		return "", "", tooLarge(n, p.memory.budget)
 	}
-	return h.kind(), nil
+	return encoded, h.kind(), nil
 }
 
 // Verify reports whether password leads to the stored hash encoded, and whether
