@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/importing"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
@@ -20,6 +21,7 @@ const (
 	exitFault   = 1
 	exitUsage   = 2
 	exitMissing = 3
+	exitPartly  = 4
 	// As for a program that SIGINT ended.
 	exitInterrupted = 130
 )
@@ -37,6 +39,7 @@ type commands struct {
 	Events      eventsGroup `cmd:"" help:"Read and verify the audit log."`
 	Why         why         `cmd:"" help:"Show why a request was refused."`
 	Migrate     migrate     `cmd:"" help:"Bring the database to the schema of this version. Serve does that by itself."`
+	Import      importUsers `cmd:"" help:"Bring users in from another system, with their passwords."`
 	Backup      backup      `cmd:"" help:"Copy the database to a file while it is in use."`
 	Restore     restore     `cmd:"" help:"Bring back a backup or an archive. The service must be stopped."`
 	Export      export      `cmd:"" help:"Write all that the store holds to a file that needs no database to be read."`
@@ -89,7 +92,8 @@ func (p *program) options(c *commands) []kong.Option {
 		kong.Name("gatehouse"),
 		kong.Description("Logging in for your applications.\n\n" +
 			"Every flag that sets something is also a variable, --site-name being GATEHOUSE_SITE_NAME, and a key of the YAML file, site_name. " +
-			"Exit status: 0 done, 1 fault, 2 not accepted, 3 not found."),
+			"Exit status: 0 done, 1 fault, 2 not accepted, 3 not found, 4 done in part."),
+		kong.Vars{"formats": strings.Join(importing.Names(), ", ")},
 		kong.Writers(p.out, p.err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -197,9 +201,11 @@ func (p *program) report(err error) int {
 		}
 	case errors.Is(err, server.ErrNoDatabase), errors.Is(err, server.ErrNoRefusal):
 		status = exitMissing
+	case errors.Is(err, errPartly):
+		status = exitPartly
 	case errors.Is(err, errUsage):
 		status = exitUsage
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, errInterrupted), errors.Is(err, errStopped):
 		status = exitInterrupted
 	}
 	fmt.Fprintf(p.err, "gatehouse: %s\n", server.Printable(text))
