@@ -152,7 +152,7 @@ func (rd *Reader) User(r Record) (*gatehouse.User, error) {
 // have not been understood, as they are.
 func (rd *Reader) extra(f fields, foreign string) ([]byte, error) {
 	verified := isTime(f.take(rd.Format.verified...))
-	f.take(rd.Format.secrets...)
+	f.drop(rd.Format.secrets...)
 	maps.DeleteFunc(f, func(_ string, v jsontext.Value) bool { return empty(v) })
 	type imported struct {
 		From     string `json:"from"`
@@ -193,6 +193,8 @@ func (rd *Reader) isDisabled(f fields) bool {
 func (rd *Reader) hash(f fields) (string, error) {
 	salt := text(f.take(rd.Format.salt...))
 	hash := text(f.take(rd.Format.password...))
+	f.drop(rd.Format.salt...)
+	f.drop(rd.Format.password...)
 	switch {
 	case hash == "" || strings.HasPrefix(hash, "!") || hash == "*":
 		return "", nil // nobody can log in with it there either

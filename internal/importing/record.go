@@ -64,21 +64,23 @@ func (r Record) open() (fields, error) {
 	return f, nil
 }
 
-// take is the first of the members with these names that says anything. All of
-// them count as understood.
+// take is the first of the members with these names that says anything; it then
+// counts as understood.
 func (f fields) take(names ...string) jsontext.Value {
-	var found jsontext.Value
 	for _, name := range names {
-		v, ok := f[name]
-		if !ok {
-			continue
-		}
-		delete(f, name)
-		if found == nil && !empty(v) {
-			found = v
+		if v := f[name]; !empty(v) {
+			delete(f, name)
+			return v
 		}
 	}
-	return found
+	return nil
+}
+
+// drop removes members that are not to be kept.
+func (f fields) drop(names ...string) {
+	for _, name := range names {
+		delete(f, name)
+	}
 }
 
 // empty reports whether a value says nothing: null, or no text.
