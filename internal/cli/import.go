@@ -38,8 +38,8 @@ type importUsers struct {
 // errPartly: it was done, but for what was set aside.
 var errPartly = errors.New("some records were set aside")
 
-// errStopped: somebody typed Ctrl+C.
-var errStopped = errors.New("interrupted; what came in stays, and the same command goes on with the rest")
+// errImportStopped: somebody typed Ctrl+C.
+var errImportStopped = fmt.Errorf("%w; what came in stays, and the same command goes on with the rest", errStopped)
 
 func (c importUsers) Run(p *program) error {
 	source, name, err := c.source()
@@ -81,7 +81,7 @@ func (c importUsers) Run(p *program) error {
 // stopped is err, unless it is what somebody wanted.
 func stopped(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return errStopped
+		return errImportStopped
 	}
 	return err
 }
