@@ -238,6 +238,23 @@ func (b *bench) stores(ctx context.Context, folder string, large int) ([]goal, e
 	}
 	b.printStores(order, results)
 	goals := append(storeGoals(order, results), terminatedGoals()...)
+	const imported = 200_000
+	for i, p := range []func() (*place, error){
+		func() (*place, error) { return sqlitePlace(filepath.Join(folder, "import0")), nil },
+		func() (*place, error) {
+			return postgresPlace(ctx, postgres, filepath.Join(folder, "import1"), "import")
+		},
+	} {
+		into, err := p()
+		if err != nil {
+			return nil, err
+		}
+		rate, err := b.imports(ctx, into, imported)
+		if err != nil {
+			return nil, fmt.Errorf("import %d: %w", i, err)
+		}
+		goals = append(goals, goal{into.name + ": users imported", rate, false, 20_000, "/s"})
+	}
 	p, err := postgresPlace(ctx, postgres, filepath.Join(folder, "hints"), "hints")
 	if err != nil {
 		return nil, err
