@@ -102,22 +102,11 @@ type Reader struct {
 
 // User is the user of a record. The error is a [Fault].
 func (rd *Reader) User(r Record) (*gatehouse.User, error) {
-	f, err := r.open()
+	f, err := rd.open(r)
 	if err != nil {
 		return nil, err
 	}
-	if f, err = rd.rename(f); err != nil {
-		return nil, err
-	}
 	m := rd.Format
-	if m.before != nil {
-		if f, err = m.before(rd, f); err != nil {
-			return nil, err
-		}
-	}
-	if !moment(f.take(m.deleted...)).IsZero() {
-		return nil, &Fault{"deleted", "The user is deleted there."}
-	}
 	u := &gatehouse.User{
 		Email:     text(f.take(m.email...)),
 		CreatedAt: moment(f.take(m.created...)),
@@ -146,6 +135,35 @@ func (rd *Reader) User(r Record) (*gatehouse.User, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+// open reads the members of a record, under the names that the format has.
+func (rd *Reader) open(r Record) (fields, error) {
+	f, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	if f, err = rd.rename(f); err != nil {
+		return nil, err
+	}
+	if m := rd.Format; m.before != nil {
+		if f, err = m.before(rd, f); err != nil {
+			return nil, err
+		}
+	}
+	if !moment(f.take(rd.Format.deleted...)).IsZero() {
+		return nil, &Fault{"deleted", "The user is deleted there."}
+	}
+	return f, nil
+}
+
+// identity is who a record is about: the address and the id of User, at less cost.
+func (rd *Reader) identity(r Record) (email, id string, err error) {
+	f, err := rd.open(r)
+	if err != nil {
+		return "", "", err
+	}
+	return text(f.take(rd.Format.email...)), rd.id(text(f.take(rd.Format.id...))), nil
 }
 
 // extra is what is kept beside: where the user came from, and all members that

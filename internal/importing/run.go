@@ -75,6 +75,9 @@ type pending struct {
 	at   time.Time
 	line int
 	raw  []byte
+
+	fault *Fault // it is set aside,
+	lines []int  // because of these
 }
 
 // Do imports. The source is read twice: the first time only to find the addresses
@@ -88,10 +91,27 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return report, err
 	}
+	// While one batch is handed over, the next is read.
+	hands := handing(ctx, r, report)
+	err = r.readAll(ctx, report, twice, total, hands.give)
+	if herr := hands.end(); herr != nil {
+		return report, herr
+	}
+	if err != nil {
+		return report, err
+	}
+	if r.Progress != nil {
+		r.Progress(report.Records, total)
+	}
+	return report, nil
+}
+
+// readAll gives away all that are to be handed over, in batches.
+func (r *Run) readAll(ctx context.Context, report *Report, twice fingerprints, total int, give func([]pending) error) error {
 	var held, queue []pending
 	for rec, err := range r.Source.Records(ctx) {
 		if err != nil {
-			return report, err
+			return err
 		}
 		report.Records++
 		if r.Progress != nil && report.Records%batch == 0 {
@@ -103,8 +123,8 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 			continue
 		}
 		if err != nil {
-			if err := r.reject(report, rec.Line, rec.Raw, fault(err), nil, ""); err != nil {
-				return report, err
+			if err := give([]pending{{line: rec.Line, raw: slices.Clone(rec.Raw), fault: fault(err)}}); err != nil {
+				return err
 			}
 			continue
 		}
@@ -113,25 +133,57 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 			continue
 		}
 		if queue = append(queue, p); len(queue) == batch {
-			if err := r.hand(ctx, report, queue); err != nil {
-				return report, err
+			if err := give(queue); err != nil {
+				return err
 			}
-			queue = queue[:0]
+			queue = nil
 		}
 	}
-	chosen, err := r.choose(report, held)
-	if err != nil {
-		return report, err
-	}
-	for some := range slices.Chunk(append(queue, chosen...), batch) {
-		if err := r.hand(ctx, report, some); err != nil {
-			return report, err
+	for some := range slices.Chunk(append(queue, r.choose(held)...), batch) {
+		if err := give(some); err != nil {
+			return err
 		}
 	}
-	if r.Progress != nil {
-		r.Progress(report.Records, total)
+	return nil
+}
+
+// hands hands over, one batch after the other, beside the reading. The parts of
+// the report that are about what came of it are its.
+type hands struct {
+	batches chan []pending
+	done    chan struct{}
+	err     error // once done is closed
+}
+
+func handing(ctx context.Context, r *Run, report *Report) *hands {
+	h := &hands{batches: make(chan []pending, 2), done: make(chan struct{})}
+	go func() {
+		defer close(h.done)
+		for some := range h.batches {
+			if h.err = r.hand(ctx, report, some); h.err != nil {
+				return
+			}
+		}
+	}()
+	return h
+}
+
+// errHands: the cause is the error of the hands.
+var errHands = errors.New("what was read could not be handed over")
+
+func (h *hands) give(some []pending) error {
+	select {
+	case h.batches <- some:
+		return nil
+	case <-h.done:
+		return errHands
 	}
-	return report, nil
+}
+
+func (h *hands) end() error {
+	close(h.batches)
+	<-h.done
+	return h.err
 }
 
 // read makes a user of a record.
@@ -172,15 +224,15 @@ func (r *Run) scan(ctx context.Context) (fingerprints, int, error) {
 			return f, total, err
 		}
 		total++
-		u, err := r.Reader.User(rec)
+		typed, id, err := r.Reader.identity(rec)
 		if err != nil {
 			continue // reported the second time
 		}
-		if email, err := gatehouse.ParseEmail(u.Email); err == nil {
+		if email, err := gatehouse.ParseEmail(typed); err == nil {
 			all = append(all, f.of("email ", email.Key))
 		}
-		if u.ID != "" {
-			all = append(all, f.of("id ", u.ID))
+		if id != "" {
+			all = append(all, f.of("id ", id))
 		}
 	}
 	slices.Sort(all)
@@ -192,9 +244,8 @@ func (r *Run) scan(ctx context.Context) (fingerprints, int, error) {
 	return f, total, nil
 }
 
-// choose sets aside those of the held records that are not to be imported, and
-// returns the others.
-func (r *Run) choose(report *Report, held []pending) ([]pending, error) {
+// choose marks those of the held records that are not to be imported.
+func (r *Run) choose(held []pending) []pending {
 	byID, byEmail := map[string][]pending{}, map[string][]pending{}
 	for _, p := range held {
 		if p.user.ID != "" {
@@ -204,23 +255,16 @@ func (r *Run) choose(report *Report, held []pending) ([]pending, error) {
 			byEmail[p.key] = append(byEmail[p.key], p)
 		}
 	}
-	var chosen []pending
-	for _, p := range held {
-		others := linesOf(byID[p.user.ID], p.line)
-		reason := &Fault{"id_twice", "Several records have this id."}
-		if len(others) == 0 && !r.wins(p, byEmail[p.key]) {
-			others = linesOf(byEmail[p.key], p.line)
-			reason = &Fault{"email_twice", "Several records have this address, in whichever case."}
-		}
-		if len(others) == 0 {
-			chosen = append(chosen, p)
-			continue
-		}
-		if err := r.reject(report, p.line, p.raw, reason, others, ""); err != nil {
-			return nil, err
+	for i := range held {
+		p := &held[i]
+		if p.lines = linesOf(byID[p.user.ID], p.line); len(p.lines) > 0 {
+			p.fault = &Fault{"id_twice", "Several records have this id."}
+		} else if !r.wins(*p, byEmail[p.key]) {
+			p.lines = linesOf(byEmail[p.key], p.line)
+			p.fault = &Fault{"email_twice", "Several records have this address, in whichever case."}
 		}
 	}
-	return chosen, nil
+	return held
 }
 
 // wins reports whether p is the one to be imported of those with its address.
@@ -250,14 +294,19 @@ func linesOf(all []pending, but int) []int {
 	return list
 }
 
-// hand gives a batch to the sink.
-func (r *Run) hand(ctx context.Context, report *Report, some []pending) error {
-	if len(some) == 0 {
-		return nil
+// hand sets aside what of a batch is marked, and gives the others to the sink.
+func (r *Run) hand(ctx context.Context, report *Report, batch []pending) error {
+	var some []pending
+	var users []*gatehouse.User
+	for _, p := range batch {
+		if p.fault == nil {
+			some, users = append(some, p), append(users, p.user)
+		} else if err := r.reject(report, p.line, p.raw, p.fault, p.lines, ""); err != nil {
+			return err
+		}
 	}
-	users := make([]*gatehouse.User, len(some))
-	for i, p := range some {
-		users[i] = p.user
+	if len(users) == 0 {
+		return nil
 	}
 	results, err := r.Sink(ctx, users)
 	if err != nil {

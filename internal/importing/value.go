@@ -99,6 +99,9 @@ func moment(v jsontext.Value) time.Time {
 		}
 	}
 	s := text(v)
+	if s == "" || s[0] < '0' || s[0] > '9' {
+		return time.Time{}
+	}
 	if n, err := strconv.ParseFloat(s, 64); err == nil && n == n && n > 0 && n < 1e14 {
 		if n > 1e11 { // seconds would be in the year 5138
 			return time.UnixMilli(int64(n)).UTC()
