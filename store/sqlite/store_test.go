@@ -47,7 +47,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s\n%s", query, plan)
 		}
 	}
-	if looked < 70 {
+	if looked < 60 {
 		t.Errorf("only %d statements were looked at", looked)
 	}
 }
