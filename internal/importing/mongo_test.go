@@ -1,0 +1,74 @@
+package importing
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/test/service"
+)
+
+// The collection of a tutorial's application is read while it is in use, and is
+// as it was afterwards.
+func TestCollection(t *testing.T) {
+	uri := service.Mongo(t).URI("app")
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Disconnect(t.Context()) //nolint:errcheck // the server ends with the test
+	users := client.Database("app").Collection("users")
+	id := func(n byte) bson.ObjectID { return bson.ObjectID{0x50, 0x7f, 0x1f, 0x77, 11: n} }
+	created := bson.NewDateTimeFromTime(must(t, "2023-04-05T06:07:08.009Z"))
+	for _, doc := range []bson.D{
+		{{Key: "_id", Value: id(2)}, {Key: "email", Value: "Bob@Example.com"}, {Key: "password", Value: "plain"}},
+		{
+			{Key: "_id", Value: id(1)}, {Key: "name", Value: "Ann"}, {Key: "email", Value: "Ann@Example.com"},
+			{Key: "password", Value: "$2b$04$VvlCUKbTMjaxaYJ.k5juoecpG/7IzcH1AkmqKi.lIZMVIOLClWAk."}, {Key: "role", Value: "admin"},
+			{Key: "createdAt", Value: created}, {Key: "__v", Value: int32(0)}, {Key: "seats", Value: int64(1) << 40},
+		},
+		{{Key: "_id", Value: id(3)}, {Key: "email", Value: "carl@example.com"}},
+	} {
+		if _, err := users.InsertOne(t.Context(), doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source, err := NewCollection(uri, "users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := auth(t, memory.New())
+	for n := range 2 {
+		ids, aside, report, err := do(t, Run{Source: source, Reader: &Reader{Format: mongoDB}}, a)
+		if want := fmt.Sprintf("[%s %s] [2:hash_unknown]", id(1).Hex(), id(3).Hex()); fmt.Sprint(ids, aside) != want || err != nil || report.Present != 2*n {
+			t.Fatalf("%v, %v, %+v, %v, want %s", ids, aside, report, err, want)
+		}
+	}
+	u, err := a.Gatehouse.User(t.Context(), id(1).Hex())
+	if err != nil || u.CreatedAt.UnixMilli() != int64(created) || !strings.Contains(string(u.Extra), `"fields":{"__v":0,"seats":1099511627776}`) {
+		t.Errorf("%+v, %v", u, err)
+	}
+	checkUser(t, a.Gatehouse, "mongodb", u, known{
+		id(1).Hex(), "Ann@Example.com", "Ann", "admin", "2023-04-05T06:07:08.009Z", bcrypted, "bcrypt 4", false, false, `{"__v":0,"seats":1099511627776}`,
+	})
+	if n, err := users.CountDocuments(t.Context(), bson.D{{Key: "password", Value: "$2b$04$VvlCUKbTMjaxaYJ.k5juoecpG/7IzcH1AkmqKi.lIZMVIOLClWAk."}}); n != 1 || err != nil {
+		t.Errorf("the collection was changed: %d, %v", n, err)
+	}
+}
+
+func TestCollectionAway(t *testing.T) {
+	for _, uri := range []string{"mongodb://ann:s3cret@127.0.0.1:1/app", "mongodb://ann:s3cr/et@127.0.0.1/app"} {
+		source, err := NewCollection(uri, "users")
+		if err == nil {
+			_, _, _, err = do(t, Run{Source: source, Reader: &Reader{Format: mongoDB}}, auth(t, memory.New()))
+		}
+		if err == nil || strings.Contains(err.Error(), "s3cr") {
+			t.Errorf("%v, want an error that does not tell the password", err)
+		}
+	}
+}
