@@ -268,6 +268,7 @@ func table(r *bufio.Reader, columns []string) iter.Seq2[Record, error] {
 			c.Comma = '\t'
 		}
 		named := len(columns) == 0
+		c.LazyQuotes = !named // Firebase quotes names with a comma in them, and no others
 		for {
 			cells, err := c.Read()
 			if errors.Is(err, io.EOF) {
@@ -315,6 +316,9 @@ func repeated(names []string) (string, bool) {
 // row is a line of CSV as a JSON object. Cells without anything are left out, as
 // are columns of Firebase that a shorter line does not have.
 func row(columns, cells []string) (_ []byte, fault error) {
+	for len(cells) > len(columns) && cells[len(cells)-1] == "" {
+		cells = cells[:len(cells)-1] // Firebase ends each line in a comma
+	}
 	if len(cells) > len(columns) {
 		return nil, &Fault{"malformed", "The line has more cells than there are columns."}
 	}

@@ -78,7 +78,10 @@ var exports = []struct {
 	},
 	{
 		file: "firebase.csv", format: firebase, given: true,
-		users: []known{{"QWERTYuiop1234567890asdfGHJK", "ann@example.com", "Ann Example", "", "2020-09-13T12:26:40.123Z", "user1password", "scrypt-firebase ln=14,r=8,p=1", true, false, ``}},
+		users: []known{
+			{"QWERTYuiop1234567890asdfGHJK", "ann@example.com", "Ann Example", "admin", "2020-09-13T12:26:40.123Z", "user1password", "scrypt-firebase ln=14,r=8,p=1", true, false, `{"customAttributes":"{\"role\":\"admin\"}"}`},
+			{"bob1", "bob@example.com", `Bob "Bobby" Example`, "", "2020-09-13T12:26:40.123Z", "", "", false, true, ``},
+		},
 	},
 	{
 		file: "auth0.ndjson", format: auth0,
