@@ -95,7 +95,7 @@ func (s *Store) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Reco
 	}
 	// Nearly always everything is free. So it is tried with many rows in each
 	// statement, which is quick and tells only how many were taken.
-	err = s.writeAll(ctx, "load", func(c Conn) error { return rows.insertMany(ctx, c) })
+	err = s.writeAll(ctx, "load", func(c Conn) error { return rows.insertMany(ctx, c, s.dialect.AtOnce) })
 	if !errors.Is(err, errTaken) {
 		return &gatehouse.Records{}, err
 	}
@@ -183,7 +183,7 @@ func encodeRecords(r *gatehouse.Records) (rows, error) {
 }
 
 // insertMany inserts all rows, or answers errTaken when at least one was taken.
-func (list rows) insertMany(ctx context.Context, c Conn) error {
+func (list rows) insertMany(ctx context.Context, c Conn, atOnce int) error {
 	var keys [][]any
 	for len(list) > 0 {
 		n := 1
@@ -195,19 +195,18 @@ func (list rows) insertMany(ctx context.Context, c Conn) error {
 			args[i] = r.args
 			keys = append(keys, r.keys...)
 		}
-		if err := insertRows(ctx, c, list[0].into, args); err != nil {
+		if err := insertRows(ctx, c, atOnce, list[0].into, args); err != nil {
 			return err
 		}
 		list = list[n:]
 	}
-	return insertRows(ctx, c, intoKeys, keys)
+	return insertRows(ctx, c, atOnce, intoKeys, keys)
 }
 
-// insertRows inserts rows eight at a time, and the rest one by one: a connection
-// keeps each text prepared, so there are two. SQLite looks for each parameter among
-// all of its statement: with 64 rows in one, a user costs twice as much.
-func insertRows(ctx context.Context, c Conn, into string, rows [][]any) error {
-	for _, size := range []int{8, 1} {
+// insertRows inserts so many rows at once, and the rest one by one: a connection
+// keeps each text prepared, so there are two.
+func insertRows(ctx context.Context, c Conn, atOnce int, into string, rows [][]any) error {
+	for _, size := range []int{atOnce, 1} {
 		if len(rows) < size {
 			continue
 		}

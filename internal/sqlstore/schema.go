@@ -19,17 +19,20 @@ type Dialect struct {
 	SkipLocked string // after the choice of a row that others may be changing
 	Among      string // between a column and a choice of rows, one of whose values it has
 	AmongEnd   string // after that choice
+	AtOnce     int    // rows that a statement inserts best
 }
 
 // The dialects there are.
 var (
 	// SQLite compares text by its bytes anyway. A table WITHOUT ROWID saves
-	// one of two searches in each read, and one of two pages in each insert.
-	SQLite = Dialect{Clustered: ` WITHOUT ROWID`, Among: `IN (`, AmongEnd: `)`}
+	// one of two searches in each read, and one of two pages in each insert. It
+	// looks for each parameter among all of its statement: with 64 rows in one, a
+	// user costs twice as much as with eight.
+	SQLite = Dialect{Clustered: ` WITHOUT ROWID`, Among: `IN (`, AmongEnd: `)`, AtOnce: 8}
 	// Postgres orders text by the rules of the database's language unless told
 	// not to. For IN it may read all of a table, when it expects many rows to be
-	// chosen.
-	Postgres = Dialect{Bytewise: `COLLATE "C"`, SkipLocked: ` FOR UPDATE SKIP LOCKED`, Among: `= ANY (ARRAY(`, AmongEnd: `))`}
+	// chosen. Each statement is a round trip.
+	Postgres = Dialect{Bytewise: `COLLATE "C"`, SkipLocked: ` FOR UPDATE SKIP LOCKED`, Among: `= ANY (ARRAY(`, AmongEnd: `))`, AtOnce: 64}
 )
 
 // Qualify puts a schema, which is quoted already, before every table that one of

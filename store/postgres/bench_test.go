@@ -43,9 +43,9 @@ func benchStores(b *testing.B, n int, f func(b *testing.B, s *Store, callers int
 	p := service.Postgres(b, service.PostgresOptions{Durable: true, Settings: []string{"shared_buffers = 512MB", "max_wal_size = 4GB"}})
 	bouncer := service.PgBouncer(b, p, "transaction", "default_pool_size = 32")
 	direct := openStore(b, p.URL("postgres"), Options{})
-	for first := 0; first < n; first += most {
+	for first := 0; first < n; first += 2000 {
 		r := &gatehouse.Records{}
-		for i := first; i < min(first+most, n); i++ {
+		for i := first; i < min(first+2000, n); i++ {
 			r.Users, r.Sessions = append(r.Users, benchUser(i)), append(r.Sessions, benchSession(i))
 		}
 		if _, err := direct.Load(b.Context(), r); err != nil {

@@ -13,26 +13,29 @@ var backends = map[string]func(*testing.T) backend{
 	"PostgreSQL": func(t *testing.T) backend {
 		p := service.Postgres(t, service.PostgresOptions{Durable: true})
 		return backend{
-			env:   []string{"GATEHOUSE_DATABASE=" + p.URL(p.Database(t))},
-			kill:  func() { must(t, p.Kill()) },
-			start: func() { must(t, p.Start()) },
+			people: 8,
+			env:    []string{"GATEHOUSE_DATABASE=" + p.URL(p.Database(t))},
+			kill:   func() { must(t, p.Kill()) },
+			start:  func() { must(t, p.Start()) },
 		}
 	},
 	// Sessions are in Redis, and all else in SQLite: what is killed is Redis.
 	"Redis before SQLite": func(t *testing.T) backend {
 		r := service.Redis(t)
 		return backend{
-			env:   []string{"GATEHOUSE_REDIS=" + r.URL()},
-			kill:  r.Kill,
-			start: func() { must(t, r.Start()) },
+			people: 8,
+			env:    []string{"GATEHOUSE_REDIS=" + r.URL()},
+			kill:   r.Kill,
+			start:  func() { must(t, r.Start()) },
 		}
 	},
 	"MongoDB": func(t *testing.T) backend {
 		m := service.Mongo(t)
 		return backend{
-			env:   []string{"GATEHOUSE_DATABASE=" + m.URI("gatehouse")},
-			kill:  m.Kill,
-			start: func() { must(t, m.Start()) },
+			people: 2, // the stand-in carries out one command at a time
+			env:    []string{"GATEHOUSE_DATABASE=" + m.URI("gatehouse")},
+			kill:   m.Kill,
+			start:  func() { must(t, m.Start()) },
 		}
 	},
 }

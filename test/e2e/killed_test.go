@@ -18,6 +18,7 @@ const rounds = 50
 // backend is where an instance under test keeps its records, in processes that
 // can be killed.
 type backend struct {
+	people      int // who use it at once
 	env         []string
 	kill, start func() // the database; nil if it is part of the instance
 }
@@ -32,7 +33,7 @@ func TestKilledOnAnyDatabase(t *testing.T) {
 			b := open(t)
 			w := &wreck{t: t, backend: b, env: append([]string{secretOf}, b.env...), data: filepath.Join(t.TempDir(), "data")}
 			w.up()
-			for i := range 8 {
+			for i := range b.people {
 				w.browsers = append(w.browsers, member(t, w.server, fmt.Sprintf("member%d@example.com", i)))
 			}
 			for round := range rounds {
@@ -114,7 +115,7 @@ func (w *wreck) load(round int, blow func()) {
 			}
 		})
 	}
-	for i := range 8 {
+	for i := range w.backend.people {
 		all.Go(func() {
 			b := newBrowser(w.server)
 			defer b.client.CloseIdleConnections()
