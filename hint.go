@@ -141,8 +141,12 @@ func (g *Gatehouse) exchange(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			for len(h.waiting) > 0 {
-				g.tell(context.WithoutCancel(ctx), time.Second, <-h.waiting)
+			// For a second in all: who stops a service does not wait for a store that
+			// is away, and others read of what they were not told.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			for len(h.waiting) > 0 && last.Err() == nil {
+				g.tell(last, time.Second, <-h.waiting)
 			}
 			return
 		case hint := <-h.waiting:

@@ -177,6 +177,34 @@ func TestTerminatedWithoutHints(t *testing.T) {
 	})
 }
 
+// deaf is a store on which nothing is announced in time.
+type deaf struct{ gatehouse.Store }
+
+func (deaf) Announce(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
+
+func (deaf) Listen(ctx context.Context, _ func(), _ func(string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// However many hints wait, a store that is away does not keep a service from
+// stopping.
+func TestStopWithManyHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gatehousetest.New(t, gatehouse.Config{Store: deaf{memory.New()}, Limits: gatehouse.Limits{Off: true}})
+		g.Register(ann)
+		u := must(g.FindUser(t.Context(), ann))(t)
+		for n := range 500 {
+			must(g.ChangeName(t.Context(), u.ID, fmt.Sprint("Ann ", n)))(t)
+		}
+		begun := time.Now()
+		done(t, g.Close())
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("it took %v to stop", took)
+		}
+	})
+}
+
 // A store that cannot carry hints is asked once, and is no fault.
 func TestHintsUnsupported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

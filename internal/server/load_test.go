@@ -497,6 +497,8 @@ func TestReportHidesTheDatabasePassword(t *testing.T) {
 		{"postgres://db/app?user=ann&password=hunter22", "postgres://db/app"},
 		{"mysql://ann:hunter22@db/app", "mysql://ann@db/app"},
 		{"postgres://ann:hunter22/%zz@db/app", "[hidden]"},
+		{"postgres://ann:2218/hunter22@db/app", "[hidden]"}, // it could be a port and a path
+		{"postgres://ann:2218?hunter22@db/app", "[hidden]"},
 	} {
 		l, err := prod("GATEHOUSE_DATABASE="+c.database, "GATEHOUSE_REDIS=redis://:hunter22@cache:6379/0").load(t)
 		var b strings.Builder

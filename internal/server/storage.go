@@ -120,8 +120,8 @@ func shown(address string) string {
 		return address
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Opaque != "" {
-		return "[hidden]"
+	if err != nil || u.Opaque != "" || u.User == nil && strings.Contains(address, "@") || strings.Contains(u.Path, "@") {
+		return "[hidden]" // what looks like a port or a path may be a part of a password
 	}
 	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	if name := u.User.Username(); name != "" {

@@ -15,6 +15,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+// WrittenByOthers reports whether an application changes users past this store:
+// one whose collection was adopted, until that is finished.
+func (s *Store) WrittenByOthers() bool { return s.adopted != nil && !s.adopted.finished }
+
 // In an adopted collection a user is a document of another application. What is
 // Gatehouse's lies in its field "gatehouse"; four fields are both's:
 //

@@ -336,8 +336,9 @@ func TestTextsThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// A server that has become a standby refuses writes, which pass when it, or
-// another at its address, is the primary again. Reads go on.
+// A server that has become a standby is neither read nor written until it, or
+// another at its address, is the primary again: it is behind, so that it would
+// call a session good that was ended, and one that has just begun unknown.
 func TestAStandby(t *testing.T) {
 	p := service.Postgres(t, service.PostgresOptions{})
 	ctx := t.Context()
@@ -360,8 +361,10 @@ func TestAStandby(t *testing.T) {
 	if _, err := Open(ctx, p.URL("postgres"), Options{}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
 		t.Errorf("open: %v", err)
 	}
-	if _, err := s.Session(ctx, "s1"); err != nil {
-		t.Errorf("a read: %v", err)
+	for _, id := range []string{"s1", "unknown"} {
+		if _, err := s.Session(ctx, id); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
+			t.Errorf("a read of %s: %v", id, err)
+		}
 	}
 	if err := s.CreateSession(ctx, session(2)); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
 		t.Errorf("a write: %v", err)

@@ -145,14 +145,20 @@ func open(ctx context.Context, t target, timeout time.Duration) (*Store, error) 
 // like. They are sentences without a full stop.
 func (s *Store) Warnings() []string { return append([]string(nil), s.warnings...) }
 
-// connected sets a new connection up. It is two things to know about it: whether
-// it leads to one server process for good, and whether a commit waits for the
-// disk.
+// connected sets a new connection up. There are three things to know about it:
+// whether it leads to the primary, whether to one server process for good, and
+// whether a commit waits for the disk. A standby is behind: a session that was
+// ended would be good there, and one that has just begun would not exist.
 func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	var pid, synchronous string
-	err := c.QueryRow(ctx, `SELECT pg_backend_pid()::text, current_setting('synchronous_commit')`, pgx.QueryExecModeSimpleProtocol).Scan(&pid, &synchronous)
+	var standby bool
+	err := c.QueryRow(ctx, `SELECT pg_backend_pid()::text, current_setting('synchronous_commit'), pg_is_in_recovery()`,
+		pgx.QueryExecModeSimpleProtocol).Scan(&pid, &synchronous, &standby)
 	if err != nil {
 		return err
+	}
+	if standby {
+		return errStandby
 	}
 	pooled := pid != fmt.Sprint(c.PgConn().PID())
 	if pooled {
@@ -206,8 +212,7 @@ func (b backend) fit() error {
 	case b.encoding != "UTF8":
 		return fmt.Errorf("%w: its encoding is %s; make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", ErrUnfit, b.encoding)
 	case b.standby:
-		return fmt.Errorf("%w: this server is a standby, which can only be read; "+
-			"give the address of the primary, or all addresses and target_session_attrs=read-write", gatehouse.ErrUnavailable)
+		return errStandby
 	case b.readOnly:
 		return fmt.Errorf("%w: the database is read-only (default_transaction_read_only is on)", gatehouse.ErrUnavailable)
 	}
@@ -264,6 +269,9 @@ var (
 	// ErrUnfit: the database cannot hold the records of Gatehouse.
 	ErrUnfit = errors.New("this database will not do")
 )
+
+var errStandby = fmt.Errorf("%w: this server is a standby, which can only be read; "+
+	"give the address of the primary, or all addresses and target_session_attrs=read-write", gatehouse.ErrUnavailable)
 
 // statement is the text that is sent for one of sqlstore: with the schema.
 func (s *Store) statement(query string) string {

@@ -170,10 +170,10 @@ func victim(e *pgconn.PgError) bool {
 	return e.Code == "40001" || e.Code == "40P01" // serialization_failure, deadlock_detected
 }
 
-// unreachable: there was not even a connection.
+// unreachable: there was not even a connection, or none that is of use.
 func unreachable(err error) bool {
 	_, ok := errors.AsType[*pgconn.ConnectError](err)
-	return ok
+	return ok || errors.Is(err, errStandby)
 }
 
 // lost reports whether err is the end of the connection, or tells that it leads to

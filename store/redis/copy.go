@@ -61,6 +61,9 @@ return redis.call('ZREM', KEYS[2], ARGV[1])`)
 
 // User implements [gatehouse.Store]. When Redis is away, the store behind answers.
 func (s *Store) User(ctx context.Context, id string) (*gatehouse.User, error) {
+	if !s.copies {
+		return s.behind.User(ctx, id)
+	}
 	u, lease := s.lookup(ctx, id)
 	if u != nil {
 		return u, nil

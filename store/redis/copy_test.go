@@ -375,3 +375,30 @@ func raise(a *atomic.Int64, to int64) {
 		}
 	}
 }
+
+// withOthers is a store whose users an application changes as well.
+type withOthers struct{ gatehouse.Store }
+
+func (withOthers) WrittenByOthers() bool { return true }
+
+// What an application writes past Redis is seen at once.
+func TestUsersOfOthersAreNotCopied(t *testing.T) {
+	behind, ctx := withOthers{memory.New()}, t.Context()
+	s := openStore(t, shared.URL(), Options{Prefix: prefix()}, behind)
+	u := &gatehouse.User{ID: "u", Epoch: 1}
+	if err := s.CreateUser(ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := s.User(ctx, "u"); err != nil || got.Epoch != 1 {
+			t.Fatal(got, err)
+		}
+	}
+	u.Epoch = 2
+	if err := behind.SaveUser(ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.User(ctx, "u"); err != nil || got.Epoch != 2 {
+		t.Errorf("after a change past Redis: %+v, %v, want epoch 2", got, err)
+	}
+}

@@ -20,6 +20,8 @@ var refusals = []struct{ piece, means string }{
 	{"MASTERDOWN", "this Redis is a replica that has lost its primary"},
 	{"CLUSTERDOWN", "the Cluster lacks servers for some of its slots"},
 	{"TRYAGAIN", "the Cluster is moving slots"},
+	{"MOVED ", "the Cluster is moving slots"},
+	{"ASK ", "the Cluster is moving slots"},
 	{"WRONGPASS", "Redis does not accept the user or password of the URL"},
 	{"NOAUTH", "Redis wants a password: put it in the URL, redis://USER:PASSWORD@HOST"},
 	{"NOPERM", "this Redis user may not do what Gatehouse needs: see the rights in docs/redis.md"},

@@ -32,15 +32,58 @@ func Absent(ctx context.Context, store gatehouse.Store) error {
 }
 
 // Leave ends that a store needs its Redis, or makes way for another one. The
-// sessions and challenges there are given up. No process may be using the store.
+// sessions and challenges there are given up, and so are those that the store still
+// has from the time before Redis: who ended a session since, or used a challenge,
+// did that in Redis alone. No process may be using the store, which has to be a
+// [gatehouse.Mover].
 func Leave(ctx context.Context, store gatehouse.Store) error {
 	s, err := readMark(ctx, store)
 	if err != nil || len(s.Value) == 0 {
 		return err
 	}
+	if err := giveUp(ctx, store); err != nil {
+		return fmt.Errorf("redis: give up sessions and challenges: %w", err)
+	}
 	s.Value = nil
 	if err := store.SaveSetting(ctx, s); err != nil {
 		return fmt.Errorf("redis: mark of the database: %w", err)
+	}
+	return nil
+}
+
+// giveUp ends the sessions and removes the challenges of a store.
+func giveUp(ctx context.Context, store gatehouse.Store) error {
+	mover, ok := store.(gatehouse.Mover)
+	if !ok {
+		return errNoMover
+	}
+	var sessions []*gatehouse.Session
+	var challenges []string
+	err := mover.Walk(ctx, func(r *gatehouse.Records) error {
+		for _, x := range r.Sessions {
+			if x.TerminatedAt.IsZero() {
+				sessions = append(sessions, x)
+			}
+		}
+		for _, x := range r.Challenges {
+			challenges = append(challenges, x.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range sessions {
+		x.TerminatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		x.ExpiresAt = x.TerminatedAt
+		if err := store.SaveSession(ctx, x); err != nil && !errors.Is(err, gatehouse.ErrStale) {
+			return err
+		}
+	}
+	for _, id := range challenges {
+		if _, err := store.TakeChallenge(ctx, id); err != nil && !errors.Is(err, gatehouse.ErrNotFound) {
+			return err
+		}
 	}
 	return nil
 }

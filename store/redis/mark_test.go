@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
@@ -102,4 +103,27 @@ func TestMarkRaces(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// A session from the time before Redis that was ended since, which Redis knew
+// nothing of, does not come back when Redis is given up; nor does a challenge.
+func TestLeaveRevivesNothing(t *testing.T) {
+	behind, ctx := memory.New(), t.Context()
+	old := &gatehouse.Session{ID: "old", UserID: "u", ExpiresAt: time.Now().Add(time.Hour)}
+	if err := errors.Join(behind.CreateSession(ctx, old), behind.CreateChallenge(ctx, &gatehouse.Challenge{ID: "link"})); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, shared.URL(), Options{Prefix: prefix()}, behind)
+	if _, err := s.Session(ctx, "old"); !errors.Is(err, gatehouse.ErrNotFound) {
+		t.Fatalf("with Redis: %v", err)
+	}
+	if err := Leave(ctx, behind); err != nil {
+		t.Fatal(err)
+	}
+	if x, err := behind.Session(ctx, "old"); err == nil && x.TerminatedAt.IsZero() || err != nil && !errors.Is(err, gatehouse.ErrNotFound) {
+		t.Errorf("the session is back: %+v, %v", x, err)
+	}
+	if _, err := behind.TakeChallenge(ctx, "link"); !errors.Is(err, gatehouse.ErrNotFound) {
+		t.Errorf("the challenge is back: %v", err)
+	}
 }

@@ -325,3 +325,28 @@ func TestRecovers(t *testing.T) {
 		}
 	}
 }
+
+// A connection that was closed under whoever used it, as when Sentinel names
+// another primary, and a slot that keeps moving are no fault of the caller.
+func TestPassingFaults(t *testing.T) {
+	client, err := Open(t.Context(), shared.URL(), Options{Key: testKey, Prefix: prefix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := client.Store(t.Context(), memory.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if _, err := s.Session(t.Context(), "s"); !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("a read on a connection that was closed: %v", err)
+	}
+	if _, err := s.TakeChallenge(t.Context(), "c"); !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("a write on a connection that was closed: %v", err)
+	}
+	for _, told := range []string{"MOVED 1 10.0.0.1:6379", "ASK 1 10.0.0.1:6379"} {
+		if err := fault(t.Context(), "read", errors.New(told)); !errors.Is(err, gatehouse.ErrUnavailable) || strings.Contains(err.Error(), "10.0.0.1") {
+			t.Errorf("%s: %v", told, err)
+		}
+	}
+}

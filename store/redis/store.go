@@ -15,6 +15,8 @@ type Store struct {
 	passed
 	c      *Client
 	behind gatehouse.Store
+	// copies says that users are copied.
+	copies bool
 }
 
 // passed are the methods that the store behind answers as it is.
@@ -43,12 +45,15 @@ var (
 )
 
 // Store puts Redis in front of a store, and marks it: from then on that one is of
-// use with this Redis alone. [ErrOtherRedis] if it is in use with another one.
+// use with this Redis alone. [ErrOtherRedis] if it is in use with another one. Users
+// are not copied if the store has a method WrittenByOthers() bool that says true.
 func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, error) {
 	if err := c.pair(ctx, behind); err != nil {
 		return nil, err
 	}
-	return &Store{passed: behind, c: c, behind: behind}, nil
+	// Of users whom others change past this package a copy would be old.
+	others, ok := behind.(interface{ WrittenByOthers() bool })
+	return &Store{passed: behind, c: c, behind: behind, copies: !ok || !others.WrittenByOthers()}, nil
 }
 
 // Ready is nil when both can be read and written, and still belong together.

@@ -204,13 +204,14 @@ func (l *lib) servers() map[string]wire {
 func (l *lib) close() { l.client.Close() }
 
 // lostOnTheWay reports whether err is not an answer of Redis, but a connection that
-// could not be made or broke.
+// could not be made, broke, or was closed under whoever used it: by Close, or because
+// Sentinel has named another primary.
 func lostOnTheWay(err error) bool {
 	if err == nil {
 		return false
 	}
 	_, answered := valkey.IsValkeyErr(err)
-	return !answered && !errors.Is(err, valkey.ErrClosing)
+	return !answered
 }
 
 func errText(err error) string {
