@@ -36,26 +36,7 @@ func (f File) Records(ctx context.Context) iter.Seq2[Record, error] {
 			return
 		}
 		defer file.Close()
-		r := bufio.NewReaderSize(file, 1<<16)
-		start, err := r.Peek(head)
-		if err != nil && !errors.Is(err, io.EOF) {
-			yield(Record{}, fmt.Errorf("read %s: %w", f.Name, err))
-			return
-		}
-		if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) {
-			_, _ = r.Discard(3) // the byte order mark of Windows; they were just peeked at
-			start = start[3:]
-		}
-		read := lines
-		switch start = bytes.TrimLeft(start, " \t\r\n"); {
-		case len(start) == 0:
-			return
-		case start[0] != '{' && start[0] != '[':
-			read = func(r *bufio.Reader) iter.Seq2[Record, error] { return table(r, f.Columns) }
-		case start[0] == '[' || !oneLine(start):
-			read = document
-		}
-		for rec, err := range read(r) {
+		for rec, err := range f.read(file) {
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -68,6 +49,28 @@ func (f File) Records(ctx context.Context) iter.Seq2[Record, error] {
 			}
 		}
 	}
+}
+
+// read finds out what it is that is read, and reads it.
+func (f File) read(from io.Reader) iter.Seq2[Record, error] {
+	r := bufio.NewReaderSize(from, 1<<16)
+	start, err := r.Peek(head)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return func(yield func(Record, error) bool) { yield(Record{}, err) }
+	}
+	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf")) {
+		_, _ = r.Discard(3) // the byte order mark of Windows; they were just peeked at
+		start = start[3:]
+	}
+	switch start = bytes.TrimLeft(start, " \t\r\n"); {
+	case len(start) == 0:
+		return lines(r)
+	case start[0] != '{' && start[0] != '[':
+		return table(r, f.Columns)
+	case start[0] == '[' || !oneLine(start):
+		return document(r)
+	}
+	return lines(r)
 }
 
 // oneLine reports whether a file that begins so is lines of JSON. It is if a value
