@@ -92,14 +92,15 @@ func isContainer(start []byte) bool {
 		return false
 	}
 	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
+		token, err := d.ReadToken()
 		if err != nil {
 			return false
 		}
+		name := token.String() // before the next is looked at, which voids it
 		switch {
-		case slices.Contains(containers, name.String()) && d.PeekKind() == '[':
+		case slices.Contains(containers, name) && d.PeekKind() == '[':
 			return true
-		case slices.Contains([]string{"email", "user_id", "_id", "localId", "traits"}, name.String()), d.SkipValue() != nil:
+		case slices.Contains([]string{"email", "user_id", "_id", "localId", "traits"}, name), d.SkipValue() != nil:
 			return false
 		}
 	}
