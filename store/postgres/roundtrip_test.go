@@ -106,7 +106,7 @@ func TestRoundTrips(t *testing.T) {
 				{"ClaimTask", 1, func(int) error { _, err := s.ClaimTask(ctx, []string{"mail"}, now, now.Add(1)); return err }},
 				{"Sweep", 4, func(int) error { _, err := s.Sweep(ctx, now, 10); return err }},
 				{"Ready", 2, func(int) error { return s.Ready(ctx) }},
-				{"Load", 3 + 1, func(n int) error {
+				{"Load", 3 + 2, func(n int) error {
 					_, err := s.Load(ctx, &gatehouse.Records{Users: []*gatehouse.User{user(n + 2000), user(n + 3000)}, Sessions: []*gatehouse.Session{session(n + 2000)}})
 					return err
 				}},
