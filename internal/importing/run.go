@@ -378,14 +378,15 @@ func (r *Run) reject(report *Report, line int, raw []byte, f *Fault, lines []int
 
 // example names a record, and what it collides with, without saying who it is.
 func example(line int, lines []int, user string) string {
-	s := "line " + strconv.Itoa(line)
+	var s strings.Builder
+	s.WriteString("line " + strconv.Itoa(line))
 	for i, l := range lines {
-		s += map[bool]string{true: " with ", false: ", "}[i == 0] + strconv.Itoa(l)
+		s.WriteString(map[bool]string{true: " with ", false: ", "}[i == 0] + strconv.Itoa(l))
 	}
 	if user != "" {
-		s += " with user " + user
+		s.WriteString(" with user " + user)
 	}
-	return s
+	return s.String()
 }
 
 func fault(err error) *Fault {
