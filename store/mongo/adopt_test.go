@@ -594,3 +594,36 @@ func TestAdoptedMoves(t *testing.T) {
 		}
 	})
 }
+
+// Whoever makes many users in the application with one address in many spellings
+// hides nobody who arrives there, and makes no look-up slow for long.
+func TestAdoptedArrivalsAreNotHidden(t *testing.T) {
+	onEach(t, func(t *testing.T, database func(*testing.T) string) {
+		uri := database(t)
+		c := application(t, uri)
+		adopt(t, uri, AdoptOptions{})
+		s := open(t, uri, Options{})
+		must(c.InsertOne(t.Context(), d("_id", oid(200), "email", "Dora@Example.com", "password", bcryptBob)))(t)
+		for i := range pending + 1 {
+			spelling := []byte("carla@example.com")
+			for bit, place := range []int{0, 1, 2, 3, 4, 6, 7} {
+				if (i+1)>>bit&1 == 1 {
+					spelling[place] -= 'a' - 'A'
+				}
+			}
+			must(c.InsertOne(t.Context(), d("_id", oid(1000+i), "email", string(spelling), "password", bcryptBob)))(t)
+		}
+		for range 3 { // each takes over some of them
+			_, _ = s.UserByEmail(t.Context(), "nobody@example.com")
+		}
+		if u, err := s.UserByEmail(t.Context(), "dora@example.com"); err != nil || u.ID != oid(200).Hex() {
+			t.Errorf("who arrived before them: %+v, %v", u, err)
+		}
+		if u, err := s.UserByEmail(t.Context(), "carla@example.com"); err != nil || u.ID != oid(3).Hex() {
+			t.Errorf("who has the address: %+v, %v", u, err)
+		}
+		if n, err := c.CountDocuments(t.Context(), d("gatehouse.id", nil)); err != nil || n != 0 {
+			t.Errorf("%d are still to be taken over, %v", n, err)
+		}
+	})
+}

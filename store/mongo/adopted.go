@@ -307,9 +307,13 @@ func forget(before bson.Raw, seen, now shared) (bson.Raw, error) {
 // everybody keeps the address.
 func everybody(*gatehouse.User) bool { return true }
 
+// nobody keeps it: another has it.
+func nobody(*gatehouse.User) bool { return false }
+
 // arrivals takes over documents that the application has made since, up to some
-// at a time, and reports whether there were any. Those that cannot be taken over
-// stay as they are.
+// at a time, and reports whether there were any. Who arrives with an address that
+// another user has is taken over without one, as in [Adopt]. Those that cannot be
+// taken over stay as they are.
 func (a *adopted) arrivals(ctx context.Context) (some bool, err error) {
 	if a.finished {
 		return false, nil
@@ -317,6 +321,11 @@ func (a *adopted) arrivals(ctx context.Context) (some bool, err error) {
 	documents, err := a.documents(ctx, bson.D{{Key: "gatehouse.id", Value: nil}}, bson.D{{Key: "_id", Value: -1}}, pending)
 	for _, document := range documents {
 		_, err := a.absorb(ctx, document, everybody)
+		if errors.Is(err, gatehouse.ErrExists) {
+			// Left as it is it would be tried again by whoever comes next, and enough
+			// of them would hide the others who arrive.
+			_, err = a.absorb(ctx, document, nobody)
+		}
 		if errors.Is(err, gatehouse.ErrUnavailable) {
 			return some, err
 		}
