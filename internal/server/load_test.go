@@ -514,6 +514,16 @@ func TestReportHidesTheDatabasePassword(t *testing.T) {
 	}
 }
 
+// Who has kept users in SQLite, and sets a variable of the application, is told that
+// they are not used.
+func TestAliasBesideAFile(t *testing.T) {
+	i := in{files: map[string]string{"gatehouse.db": "x"}, env: []string{"MONGODB_URI=mongodb://127.0.0.1/app", "GATEHOUSE_DATA=."}}
+	l, err := i.load(t)
+	if err != nil || !strings.Contains(strings.Join(l.Warnings, " "), "gatehouse.db, which exists") {
+		t.Errorf("warnings %q, %v", l.Warnings, err)
+	}
+}
+
 // A connection that can be read on the way is warned about.
 func TestPlaintextWarnings(t *testing.T) {
 	for _, c := range []struct {
@@ -527,6 +537,9 @@ func TestPlaintextWarnings(t *testing.T) {
 		{"GATEHOUSE_DATABASE=mongodb://db.example.com/app", true},
 		{"GATEHOUSE_DATABASE=mongodb://db.example.com/app?tls=true", false},
 		{"GATEHOUSE_DATABASE=mongodb+srv://db.example.com/app", false},
+		{"GATEHOUSE_DATABASE=mongodb://u:p@h1.example.com:27017,h2.example.com/app?replicaSet=rs", true},
+		{"GATEHOUSE_DATABASE=postgres://[2001:db8::1]:5432,[2001:db8::2]:5432/app?sslmode=require", false},
+		{"GATEHOUSE_REDIS=rediss+cluster://h1.example.com:6379,h2.example.com,h3.example.com", false},
 		{"GATEHOUSE_REDIS=redis://db.example.com", true},
 		{"GATEHOUSE_REDIS=rediss+sentinel://db.example.com/main", false},
 	} {

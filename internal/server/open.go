@@ -63,6 +63,15 @@ func (s *Settings) LacksSecret() bool {
 	return s.Secret.Len() == 0 && errors.Is(err, fs.ErrNotExist)
 }
 
+// Ready is nil when people can log in, and nobody has put a Redis in front of the
+// database meanwhile that this instance knows nothing of.
+func (i *Instance) Ready(ctx context.Context) error {
+	if err := i.Gatehouse.Ready(ctx); err != nil {
+		return err
+	}
+	return i.records.alone(ctx)
+}
+
 // Close ends the work in the background and closes the store and what else is
 // open.
 func (i *Instance) Close() error {

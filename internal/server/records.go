@@ -27,6 +27,14 @@ func (r records) Close() error {
 	return err
 }
 
+// alone is nil unless the sessions are in a Redis that is not in front of the store.
+func (r records) alone(ctx context.Context) error {
+	if _, behind := r.store.(*redis.Store); behind {
+		return nil
+	}
+	return redis.Absent(ctx, r.store)
+}
+
 // openRecords opens the database, and Redis in front of it if there is one.
 func (s *Settings) openRecords(ctx context.Context, secret gatehouse.Secret, log *slog.Logger) (records, error) {
 	store, err := DatabaseOf(s).Open(ctx)

@@ -61,7 +61,7 @@ func Run(ctx context.Context, l *Loaded, out, log io.Writer, terminal bool) (err
 	logger.Debug("ready", "address", socket.Addr().String(), "mode", s.Mode)
 	// On its own, for nothing may wait for whoever reads out.
 	go announce(out, s, socket.Addr())
-	service := &service{settings: s, handler: door.Handler(), ready: instance.Gatehouse.Ready, log: logger}
+	service := &service{settings: s, handler: door.Handler(), ready: instance.Ready, log: logger}
 	return service.serve(ctx, socket)
 }
 

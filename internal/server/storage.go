@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 )
@@ -47,7 +48,17 @@ func (l *loader) checkDatabase(s *Settings) {
 		l.fault(from, "database", "must be sqlite: and the path of a file, without parameters")
 	case scheme != "sqlite":
 		l.checkAddress("database", s.Database, e.name, e.example)
+		// The variable may be there for the application alone.
+		kept := DatabaseOf(&Settings{Data: s.Data})
+		if file, _ := kept.File(); from.Kind == "alias" && exists(file) {
+			l.warn("%s is the database, because %s says so, and not %s, which exists: set GATEHOUSE_DATABASE to choose", e.name, from.Name, file)
+		}
 	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func (l *loader) checkRedis(s *Settings) {
@@ -69,7 +80,7 @@ func (l *loader) checkRedis(s *Settings) {
 // others can read it. None of its sentences repeats the address.
 func (l *loader) checkAddress(name, address, server, example string) {
 	from := l.From(name)
-	u, err := url.Parse(address)
+	u, _, err := parseAddress(address)
 	if err != nil || u.Opaque != "" || u.Fragment != "" {
 		l.fault(from, name, "cannot be read as the address of %s: it must look like %s, with every character of user and password that is none of A-Z a-z 0-9 - . _ ~ written as %%XX", server, example)
 		return
@@ -77,9 +88,28 @@ func (l *loader) checkAddress(name, address, server, example string) {
 	if _, password := u.User.Password(); from.Kind == "flag" && (password || hasPassword(u)) {
 		l.fault(from, name, "holds a password, and every user of this machine can read the arguments of a program: set %s", cmp.Or(variableOf(name), name))
 	}
-	if hosts := u.Hostname(); l.Settings.Production() && hosts != "" && !loopbackHost(hosts) && plaintext(u) {
+	if l.Settings.Production() && u.Hostname() != "" && !loopbackHost(u.Hostname()) && plaintext(u) {
 		l.warn("%s goes to another machine without TLS: who is on the way can read and change everything", strings.ReplaceAll(name, "-", "_"))
 	}
+}
+
+// parseAddress reads an address with one server or a list of them: the URL has the
+// first, and more is all that follows it.
+func parseAddress(address string) (u *url.URL, more string, err error) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if ok {
+		end := len(rest)
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			end = i
+		}
+		hosts := strings.LastIndexByte(rest[:end], '@') + 1
+		if comma := strings.IndexByte(rest[hosts:end], ','); comma >= 0 {
+			more = rest[hosts+comma : end]
+			address = scheme + "://" + rest[:hosts+comma] + rest[end:]
+		}
+	}
+	u, err = url.Parse(address)
+	return u, more, err
 }
 
 func variableOf(name string) string {
@@ -119,11 +149,11 @@ func shown(address string) string {
 	if strings.HasPrefix(address, "sqlite:") {
 		return address
 	}
-	u, err := url.Parse(address)
+	u, more, err := parseAddress(address)
 	if err != nil || u.Opaque != "" || u.User == nil && strings.Contains(address, "@") || strings.Contains(u.Path, "@") {
 		return "[hidden]" // what looks like a port or a path may be a part of a password
 	}
-	clean := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	clean := url.URL{Scheme: u.Scheme, Host: u.Host + more, Path: u.Path}
 	if name := u.User.Username(); name != "" {
 		clean.User = url.User(name)
 	}

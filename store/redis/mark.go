@@ -18,6 +18,12 @@ const markSetting = "redis"
 // show users as they were before the processes on the other one changed them.
 var ErrOtherRedis = errors.New("the database is in use with another Redis than this one: all processes need the same GATEHOUSE_REDIS")
 
+// ErrLostRedis: the database is in use with a Redis, and this one knows nothing of
+// it. To begin anew on one that was named by mistake would shut out all processes
+// that have the right one, so somebody has to say that it is meant.
+var ErrLostRedis = errors.New("this Redis knows nothing of the database, which is in use with one: is it the same GATEHOUSE_REDIS as before? " +
+	"If it has lost its data, or is to take the place of another, stop all instances, run gatehouse redis leave, and start them; everybody has to log in again")
+
 // ErrNeedsRedis: the sessions of the database are in a Redis.
 var ErrNeedsRedis = errors.New("the sessions of this database are in a Redis, and none is set: set GATEHOUSE_REDIS as it is for the other processes")
 
@@ -99,10 +105,8 @@ func readMark(ctx context.Context, store gatehouse.Store) (*gatehouse.Setting, e
 	return s, nil
 }
 
-// pair gives both the same mark. A Redis without one is new, or has lost all that
-// it had: it gets a new mark, and the store behind as well, so that processes which
-// use another one notice. The mark in Redis lasts once it is in the store behind: if
-// a process ends between the two, another begins anew.
+// pair gives both the same mark. Redis gets it first: if a process ends between the
+// two, the next one goes on from there.
 func (c *Client) pair(ctx context.Context, behind gatehouse.Store) error {
 	differ := 0
 	for {
@@ -115,7 +119,7 @@ func (c *Client) pair(ctx context.Context, behind gatehouse.Store) error {
 			return err
 		}
 		if here != "" && here == string(s.Value) {
-			return c.keepMark(ctx)
+			return nil
 		}
 		if here != "" && len(s.Value) > 0 {
 			// Another process may be between the two.
@@ -129,7 +133,7 @@ func (c *Client) pair(ctx context.Context, behind gatehouse.Store) error {
 		}
 		if here == "" {
 			if len(s.Value) > 0 {
-				c.warnings = append(c.warnings, "this Redis knows nothing of the database: it is another one, or has lost its data; everybody has to log in again")
+				return ErrLostRedis
 			}
 			if here, err = c.claimMark(ctx); err != nil {
 				return err
@@ -149,17 +153,12 @@ func (c *Client) readMark(ctx context.Context) (string, error) {
 	return a.text, err
 }
 
-// claimMark gives this Redis a mark for half a minute, unless somebody was faster.
+// claimMark gives this Redis a mark, unless somebody was faster.
 func (c *Client) claimMark(ctx context.Context) (string, error) {
-	if _, err := c.one(ctx, "write mark", command{word: []string{"SET"}, keys: c.markKey(), args: []string{rand.Text(), "NX", "PX", "30000"}}); err != nil {
+	if _, err := c.one(ctx, "write mark", command{word: []string{"SET"}, keys: c.markKey(), args: []string{rand.Text(), "NX"}}); err != nil {
 		return "", err
 	}
 	return c.readMark(ctx)
-}
-
-func (c *Client) keepMark(ctx context.Context) error {
-	_, err := c.one(ctx, "keep mark", command{word: []string{"PERSIST"}, keys: c.markKey()})
-	return err
 }
 
 // stillPaired is nil while both have the same mark. A Redis that has lost its data

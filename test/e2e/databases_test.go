@@ -270,6 +270,18 @@ func TestRedisThatIsNeeded(t *testing.T) {
 	if out, code := call(t, with(r.URL()), "", "redis", "leave", "--yes"); code != 0 {
 		t.Fatalf("redis leave: exit status %d\n%s", code, out)
 	}
+	// An instance that runs without it notices when another one comes with it.
+	without := startWith(t, data, with(""), cheap...)
+	without.firstAnswer(time.Now())
+	startWith(t, data, with(r.URL()), cheap...).stop()
+	eventually(t, 5*time.Second, "the instance without Redis is not ready", func() bool {
+		a, err := newBrowser(without).try("GET", "/readyz", "", "")
+		return err == nil && a.status == 503
+	})
+	without.stop()
+	if out, code := call(t, with(""), "", "redis", "leave", "--yes"); code != 0 {
+		t.Fatalf("redis leave: exit status %d\n%s", code, out)
+	}
 	s = startWith(t, data, with(""), cheap...)
 	b.base = s.url
 	b.do(t, "POST", "/api/auth/refresh", "", "").want(t, "refresh without Redis", 401)
