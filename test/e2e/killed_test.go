@@ -169,9 +169,14 @@ func (w *wreck) reckon() {
 	if len(w.everybody.done) < rounds || w.refreshed.Load() < rounds {
 		w.t.Error("so little happened that it proves nothing")
 	}
-	canLogIn(w.t, w.server, w.everybody.done)
+	// Some of them, where asking all would take longer than the rest.
+	some := func(emails []string) []string {
+		rand.Shuffle(len(emails), func(i, j int) { emails[i], emails[j] = emails[j], emails[i] })
+		return emails[:min(len(emails), 50*w.backend.people)]
+	}
+	canLogIn(w.t, w.server, some(w.everybody.done))
 	b := newBrowser(w.server)
-	for _, email := range w.everybody.unclear[:min(len(w.everybody.unclear), 300)] {
+	for _, email := range some(w.everybody.unclear) {
 		// It happened or it did not; nothing is half-made.
 		in := b.post(w.t, "/api/auth/login", credentials(email))
 		again := b.post(w.t, "/api/auth/register", credentials(email))
