@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/test/service"
 )
@@ -32,7 +33,8 @@ var backends = map[string]func(*testing.T) backend{
 	"MongoDB": func(t *testing.T) backend {
 		m := service.Mongo(t)
 		return backend{
-			people: 2, // the stand-in carries out one command at a time
+			people: 2,
+			pace:   30 * time.Millisecond, // the stand-in carries out one command at a time
 			env:    []string{"GATEHOUSE_DATABASE=" + m.URI("gatehouse")},
 			kill:   m.Kill,
 			start:  func() { must(t, m.Start()) },

@@ -18,7 +18,8 @@ const rounds = 50
 // backend is where an instance under test keeps its records, in processes that
 // can be killed.
 type backend struct {
-	people      int // who use it at once
+	people      int           // who use it at once
+	pace        time.Duration // between two things that one of them does
 	env         []string
 	kill, start func() // the database; nil if it is part of the instance
 }
@@ -102,6 +103,7 @@ func (w *wreck) load(round int, blow func()) {
 	for i, b := range w.browsers {
 		all.Go(func() {
 			for !stopped() {
+				pause(w.backend.pace)
 				a, err := b.try("POST", "/api/auth/refresh", "", "")
 				if err != nil {
 					return
@@ -120,6 +122,7 @@ func (w *wreck) load(round int, blow func()) {
 			b := newBrowser(w.server)
 			defer b.client.CloseIdleConnections()
 			for n := 0; !stopped(); n++ {
+				pause(w.backend.pace)
 				email := fmt.Sprintf("new-%d-%d-%d@example.com", round, i, n)
 				a, err := b.try("POST", "/api/auth/register", jsonKind, credentials(email))
 				switch {
@@ -174,12 +177,23 @@ func (w *wreck) reckon() {
 		rand.Shuffle(len(emails), func(i, j int) { emails[i], emails[j] = emails[j], emails[i] })
 		return emails[:min(len(emails), 50*w.backend.people)]
 	}
-	canLogIn(w.t, w.server, some(w.everybody.done))
 	b := newBrowser(w.server)
+	post := func(path, email string) (a *answer) {
+		eventually(w.t, 30*time.Second, path, func() bool {
+			a = b.post(w.t, path, credentials(email))
+			return a.status != 503
+		})
+		return a
+	}
+	for _, email := range some(w.everybody.done) {
+		if a := post("/api/auth/login", email); a.status != 200 {
+			w.t.Errorf("%s was registered, and cannot log in: %v", email, a)
+		}
+	}
 	for _, email := range some(w.everybody.unclear) {
 		// It happened or it did not; nothing is half-made.
-		in := b.post(w.t, "/api/auth/login", credentials(email))
-		again := b.post(w.t, "/api/auth/register", credentials(email))
+		in := post("/api/auth/login", email)
+		again := post("/api/auth/register", email)
 		if !(in.status == 200 && again.status == 409 || in.status == 401 && again.status == 201) {
 			w.t.Errorf("%s, whose registration was cut off: login %v, register %v", email, in, again)
 		}
