@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -95,6 +96,13 @@ func TestShowPassword(t *testing.T) {
 	}
 	evaluate[chromedp.Void](b, `document.querySelector('main form').addEventListener('submit', (e) => { e.preventDefault(); document.title = document.getElementById('password').type })`)
 	run(b, chromedp.Click(chromedp.CSS("main form .button-primary")))
+	// The click is carried out by and by.
+	for range 50 {
+		if evaluate[string](b, `document.title`) == "password" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	if got := evaluate[string](b, `document.title`); got != "password" {
 		t.Errorf("the field is sent as type %q, want password", got)
 	}
