@@ -93,10 +93,13 @@ func (g *Gatehouse) knowTerminated(sid string, until time.Time) bool {
 	return true
 }
 
-// refused reports whether the session is known to have been terminated.
-func (g *Gatehouse) refused(sid string) bool {
+// refused reports whether the session is known to have been terminated, and when.
+func (g *Gatehouse) refused(sid string) (at time.Time, is bool) {
 	id, err := uuid.Parse(sid)
-	return err == nil && g.terminated.Has(expiring.Key(id), now())
+	if err != nil || !g.terminated.Has(expiring.Key(id), now()) {
+		return time.Time{}, false
+	}
+	return g.terminated.Until(expiring.Key(id)).Add(-2 * g.cfg.AccessTokenLifetime), true // see end
 }
 
 // changedHere tells the others that a user was changed or deleted.

@@ -59,8 +59,8 @@ func (g *Gatehouse) Authenticate(ctx context.Context, accessToken string) (*Logi
 		return nil, err
 	}
 	trace := clientOf(ctx).Trace
-	if g.refused(c.SessionID) {
-		trace.Note("session", "%s was terminated", c.SessionID)
+	if at, is := g.refused(c.SessionID); is {
+		trace.Note("session", "%s was terminated at %s", c.SessionID, at.Format(time.RFC3339))
 		return nil, errInvalidToken
 	}
 	s, err := g.readSession(ctx, c.SessionID)

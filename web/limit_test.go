@@ -159,7 +159,7 @@ func TestExplain(t *testing.T) {
 		{"ended session", func() *answer {
 			h.do("POST", "/api/auth/logout", "", cookies)
 			return h.do("GET", "/api/auth/me", "", cookies)
-		}, "invalid_token", []string{"session: ", "was terminated"}},
+		}, "invalid_token", []string{"session: ", "was terminated at"}},
 		{"ended session, refresh", func() *answer { return h.do("POST", "/api/auth/refresh", "", cookies) }, "invalid_refresh_token",
 			[]string{"session: ", "was terminated at"}},
 	} {

@@ -71,11 +71,25 @@ func (h *shard) makeRoom(now int64) {
 
 // Has reports whether k is a member at now.
 func (s *Set) Has(k Key, now time.Time) bool {
+	until, ok := s.until(k)
+	return ok && now.UnixMilli() < until
+}
+
+// Until is when k leaves, or left if it was not swept; the zero time if it is unknown.
+func (s *Set) Until(k Key) time.Time {
+	until, ok := s.until(k)
+	if !ok {
+		return time.Time{}
+	}
+	return time.UnixMilli(until).UTC()
+}
+
+func (s *Set) until(k Key) (int64, bool) {
 	h := s.shard(k)
 	h.mu.RLock()
+	defer h.mu.RUnlock()
 	until, ok := h.members[k]
-	h.mu.RUnlock()
-	return ok && now.UnixMilli() < until
+	return until, ok
 }
 
 // Sweep removes those that have left.

@@ -47,7 +47,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s\n%s", query, plan)
 		}
 	}
-	if looked < 60 {
+	if looked < 65 {
 		t.Errorf("only %d statements were looked at", looked)
 	}
 }
