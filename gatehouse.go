@@ -171,7 +171,7 @@ func New(cfg Config) (*Gatehouse, error) {
 		terminated: expiring.NewSet(terminatedMax),
 	}
 	g.hints = g.newHints(cfg.Store)
-	for _, s := range append([]Secret{cfg.Secret}, cfg.PreviousSecrets...) {
+	for _, s := range g.masterSecrets() {
 		g.refreshKeys = append(g.refreshKeys, derive(s, "gatehouse/refresh-token/1"))
 		g.sealKeys = append(g.sealKeys, derive(s, "gatehouse/seal/1"))
 		g.deviceKeys = append(g.deviceKeys, derive(s, "gatehouse/device/1"))
@@ -188,7 +188,16 @@ func New(cfg Config) (*Gatehouse, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	if _, _, err := g.readMaster(ctx); err != nil {
+		return nil, err // before anything is written
+	}
 	if err := g.loadKeys(ctx); err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	if err := g.noteMaster(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.resealKeys(ctx); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	if err := g.recordRestoration(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -94,6 +95,8 @@ type signingKey struct {
 	createdAt time.Time
 	signsFrom time.Time
 	retiredAt time.Time
+
+	sealedBefore bool // with a previous master secret
 }
 
 func (k *signingKey) describe() Key {
@@ -114,6 +117,7 @@ type keyring struct {
 	signer  *signingKey
 	byID    map[string]*signingKey
 	jwks    []byte
+	reseal  bool // to be saved although no key has changed
 }
 
 const keysSetting = "signing_keys"
@@ -153,6 +157,17 @@ func (g *Gatehouse) loadKeys(ctx context.Context) error {
 		return err
 	}
 	return g.record(ctx, Event{Kind: EventKeysRotated, Data: map[string]string{"key": g.keys.Load().signer.id, "why": why}})()
+}
+
+// resealKeys seals keys that a previous master secret sealed with the current one,
+// so that the previous one is not needed for longer than people stay logged in.
+// It happens when a process starts, and no more often: while a master secret is
+// replaced there are processes on both sides, and each would undo what the other did.
+func (g *Gatehouse) resealKeys(ctx context.Context) error {
+	return g.changeKeys(ctx, func(r *keyring, _ time.Time) error {
+		r.reseal = slices.ContainsFunc(r.list, func(k *signingKey) bool { return k.sealedBefore })
+		return nil
+	})
 }
 
 // changeKeys reads the keys, lets change alter them, and saves them if it did.
@@ -304,6 +319,9 @@ func (r *keyring) fingerprint() string {
 	for _, k := range r.list {
 		b = fmt.Appendf(b, "%s %d %d;", k.id, k.signsFrom.UnixMilli(), k.retiredAt.UnixMilli())
 	}
+	if r.reseal {
+		b = append(b, "reseal"...)
+	}
 	return string(b)
 }
 
@@ -383,13 +401,15 @@ func keyID(public crypto.PublicKey) (string, error) {
 func (g *Gatehouse) openKey(rec keyRecord) (*signingKey, error) {
 	var der []byte
 	var err error
-	for _, s := range g.sealKeys {
+	opens := 0 // which of them
+	for i, s := range g.sealKeys {
 		if der, err = unseal(s, rec.Sealed, rec.ID); err == nil {
+			opens = i
 			break
 		}
 	}
 	if err != nil {
-		return nil, errors.New("the signing keys in this store were sealed with another master secret: start with the secret this store was made with, or add it to the previous secrets")
+		return nil, ErrOtherSecret
 	}
 	private, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
@@ -398,6 +418,7 @@ func (g *Gatehouse) openKey(rec keyRecord) (*signingKey, error) {
 	k := &signingKey{
 		id: rec.ID, algorithm: rec.Algorithm, private: private,
 		createdAt: rec.CreatedAt, signsFrom: rec.SignsFrom, retiredAt: rec.RetiredAt,
+		sealedBefore: opens > 0,
 	}
 	switch p := private.(type) {
 	case ed25519.PrivateKey:

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -174,10 +175,8 @@ func TestAnotherMasterSecretIsRefused(t *testing.T) {
 	gatehousetest.New(t, gatehouse.Config{Store: store})
 	before := must(store.Setting(t.Context(), "signing_keys"))(t)
 	_, err := gatehouse.New(gatehouse.Config{Store: store, Secret: gatehouse.NewSecret([]byte(strings.Repeat("x", 32)))})
-	const want = "signing keys: the signing keys in this store were sealed with another master secret: " +
-		"start with the secret this store was made with, or add it to the previous secrets"
-	if err == nil || err.Error() != want {
-		t.Errorf("err = %v, want %s", err, want)
+	if !errors.Is(err, gatehouse.ErrOtherSecret) {
+		t.Errorf("err = %v, want %v", err, gatehouse.ErrOtherSecret)
 	}
 	if after := must(store.Setting(t.Context(), "signing_keys"))(t); !bytes.Equal(after.Value, before.Value) {
 		t.Error("a start with another secret changed the keys")

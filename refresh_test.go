@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -287,8 +288,8 @@ func TestPreviousSecrets(t *testing.T) {
 	_, err := only.Refresh(t.Context(), l.RefreshToken)
 	refused(t, "a token of the secret of before", err, gatehouse.Unauthenticated, "invalid_refresh_token")
 	_, err = gatehouse.New(gatehouse.Config{Store: store, Secret: older})
-	if err == nil || !strings.Contains(err.Error(), "sealed with another master secret") {
-		t.Errorf("started with the secret of before: err = %v, want that it is another", err)
+	if !errors.Is(err, gatehouse.ErrOtherSecret) {
+		t.Errorf("started with the secret of before: err = %v, want %v", err, gatehouse.ErrOtherSecret)
 	}
 }
 

@@ -37,7 +37,7 @@ const (
 //     with their users.
 type Restoration struct {
 	At   time.Time
-	From string // "backup", "archive" or "native", for the audit log
+	From string // "backup", "archive", "native" or "lost secret", for the audit log
 	Keep Keep   // never empty
 }
 

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
 type keysGroup struct {
 	List   keysList   `cmd:"" help:"List the keys that sign and verify access tokens."`
 	Rotate keysRotate `cmd:"" help:"Sign with the next key. Tokens of the current one stay good until they expire."`
+	Reset  keysReset  `cmd:"" help:"The master secret is lost or known to somebody: end all sessions and begin with another one."`
 }
 
 type keysList struct {
@@ -62,4 +64,23 @@ func (keysRotate) Run(p *program) error {
 		fmt.Fprintln(p.out, k.ID)
 		return nil
 	})
+}
+
+type keysReset struct {
+	Force bool `help:"Do it: everybody has to log in again, and links that were mailed are void."`
+}
+
+func (c keysReset) Run(p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	if !c.Force {
+		return usageError("everybody would have to log in again, and links that were mailed would be void; if the master secret is really lost, say --force, with the service stopped")
+	}
+	if err := server.ReplaceLostSecret(context.Background(), &loaded.Settings, p.warnings()); err != nil {
+		return err
+	}
+	p.say("Everybody has to log in again. The audit log up to now can be verified with the lost secret alone.")
+	return nil
 }

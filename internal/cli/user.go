@@ -49,13 +49,17 @@ func (p *program) openInstance(open func(context.Context, *server.Settings, *slo
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	instance, err := open(context.Background(), &loaded.Settings, log)
+	instance, err := open(context.Background(), &loaded.Settings, p.warnings())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, instance.Close()) }()
 	return do(operator(), instance)
+}
+
+// warnings is a log of what an operator should know of while a command runs.
+func (p *program) warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // operator says in the audit log who did it.

@@ -89,7 +89,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a database without its secret", func(s *Settings) error { return os.Remove(s.KeptSecretFile()) }, "is missing; put it back"},
 		{"a secret cut short", func(s *Settings) error { return os.Truncate(s.KeptSecretFile(), 10) }, "has 10 bytes and needs at least 32"},
 		{"an empty secret", func(s *Settings) error { return os.Truncate(s.KeptSecretFile(), 0) }, "is empty"},
-		{"another secret", func(s *Settings) error { return os.WriteFile(s.KeptSecretFile(), []byte(strong), 0o600) }, "signing keys"},
+		{"another secret", func(s *Settings) error { return os.WriteFile(s.KeptSecretFile(), []byte(strong), 0o600) }, "made with another master secret"},
 		{"a secret that others can read", func(s *Settings) error { return os.Chmod(s.KeptSecretFile(), 0o640) }, "chmod 600"},
 		{"a folder that others can write to", func(s *Settings) error { return os.Chmod(s.Data, 0o777) }, "chmod 700"},
 		{"an empty database", func(s *Settings) error { return os.Truncate(s.DatabaseFile(), 0) }, "the file is empty"},

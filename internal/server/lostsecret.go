@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// ErrSecretFits is returned where a lost master secret is to be replaced that is
+// not lost.
+var ErrSecretFits = errors.New("the master secret is the one that this database was made with: nothing is lost. To end all sessions without need, set another one first, and no previous one")
+
+// ReplaceLostSecret makes the database usable with the master secret of the
+// settings, or with a new one in the data folder, when the one that it was made
+// with is lost: all sessions end and what is used once is gone, users stay.
+func ReplaceLostSecret(ctx context.Context, s *Settings, log *slog.Logger) error {
+	d := DatabaseOf(s)
+	if err := d.Require(ctx); err != nil {
+		return err
+	}
+	if s.LacksSecret() {
+		if err := MakeFolder(s.Data); err != nil {
+			return err
+		}
+		if _, err := makeSecretFile(s.KeptSecretFile()); err != nil {
+			return fmt.Errorf("keep a new master secret: %w", err)
+		}
+	}
+	i, err := Open(ctx, s, log)
+	if err == nil {
+		return errors.Join(ErrSecretFits, i.Close())
+	}
+	if !errors.Is(err, gatehouse.ErrOtherSecret) {
+		return err
+	}
+	if err := forgetSecret(ctx, s, log); err != nil {
+		return err
+	}
+	// Opened once, so that there are new keys and the event.
+	if i, err = Open(ctx, s, log); err != nil {
+		return err
+	}
+	return i.Close()
+}
+
+func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger) (err error) {
+	secret, err := masterSecret(ctx, s)
+	if err != nil {
+		return err
+	}
+	// Through Redis, where the sessions may be.
+	records, err := s.openRecords(ctx, secret, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	all := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "lost secret", Keep: gatehouse.KeepNothing}
+	if err := all.Apply(ctx, records.store); err != nil {
+		return err
+	}
+	return gatehouse.ForgetSecret(ctx, records.store)
+}
