@@ -3,7 +3,6 @@ package mongo
 import (
 	"crypto/rand"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -42,7 +41,13 @@ func onEach(t *testing.T, f func(t *testing.T, database func(t *testing.T) strin
 	t.Run("stand-in", func(t *testing.T) { f(t, fresh) })
 	if uri := os.Getenv("TEST_MONGODB_URI"); uri != "" {
 		t.Run("TEST_MONGODB_URI", func(t *testing.T) {
-			f(t, func(t *testing.T) string { return dropped(t, named(t, uri, newName())) })
+			f(t, func(t *testing.T) string {
+				named, err := service.MongoDatabase(uri, newName())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return dropped(t, named)
+			})
 		})
 	}
 }
@@ -51,25 +56,6 @@ func onEach(t *testing.T, f func(t *testing.T, database func(t *testing.T) strin
 func fresh(t *testing.T) string { return dropped(t, standIn.URI(newName())) }
 
 func newName() string { return "gatehouse_test_" + strings.ToLower(rand.Text()[:12]) }
-
-// named is the connection string with another database in it.
-func named(t *testing.T, uri, database string) string {
-	u, err := url.Parse(uri)
-	if err != nil {
-		t.Fatal("TEST_MONGODB_URI is not a URI")
-	}
-	// Who logs in is looked for in the database that is named, if not told otherwise.
-	q := u.Query()
-	if u.User != nil && !q.Has("authSource") && u.Scheme == "mongodb" {
-		q.Set("authSource", strings.TrimPrefix(u.Path, "/"))
-		if q.Get("authSource") == "" {
-			q.Set("authSource", "admin")
-		}
-		u.RawQuery = q.Encode()
-	}
-	u.Path = "/" + database
-	return u.String()
-}
 
 // dropped drops the database of the connection string when the test ends.
 func dropped(t *testing.T, uri string) string {

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/store/mongo"
@@ -111,13 +114,35 @@ func (p *place) behindRedis(r *service.RedisServer, database int) *place {
 	return &front
 }
 
-// mongoPlace is a database on the stand-in for MongoDB.
-func mongoPlace(m *service.MongoServer, folder, database string) *place {
+const standInName = "FerretDB, not MongoDB"
+
+// standInPlace is a database on the stand-in for MongoDB.
+func standInPlace(m *service.MongoServer, folder, database string) *place {
+	p := mongoPlace(standInName, m.URI(database), folder)
+	p.processes = m.Processes
+	return p
+}
+
+// mongoPlace is a database on a server of which nothing more is known.
+func mongoPlace(name, uri, folder string) *place {
 	return &place{
-		name: "FerretDB, not MongoDB", folder: folder, env: []string{"GATEHOUSE_DATABASE=" + m.URI(database)},
-		open:      func(ctx context.Context) (filled, error) { return mongo.Open(ctx, m.URI(database), mongo.Options{}) },
-		processes: m.Processes,
+		name: name, folder: folder, env: []string{"GATEHOUSE_DATABASE=" + uri},
+		open:      func(ctx context.Context) (filled, error) { return mongo.Open(ctx, uri, mongo.Options{}) },
+		processes: func() []int { return nil },
 	}
+}
+
+// dropMongo removes a database that was made for a measurement.
+func dropMongo(ctx context.Context, uri string) error {
+	c, err := driver.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return err
+	}
+	s, err := connstring.ParseAndValidate(uri)
+	if err == nil {
+		err = c.Database(s.Database).Drop(ctx)
+	}
+	return errors.Join(err, c.Disconnect(ctx))
 }
 
 // start starts an instance of the binary there.

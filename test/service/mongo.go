@@ -2,10 +2,12 @@ package service
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +79,22 @@ func (m *MongoServer) build() error {
 // URI is the connection string of a database. They come into being by use.
 func (m *MongoServer) URI(database string) string {
 	return "mongodb://" + m.address + "/" + database
+}
+
+// MongoDatabase is the connection string of a server with another database in it.
+func MongoDatabase(uri, database string) (string, error) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "", errors.New("the address of MongoDB is not a URI") // it may have a password in it
+	}
+	// Who logs in is looked for in the database that is named, if not told otherwise.
+	q := u.Query()
+	if u.User != nil && !q.Has("authSource") && u.Scheme == "mongodb" {
+		q.Set("authSource", cmp.Or(strings.TrimPrefix(u.Path, "/"), "admin"))
+		u.RawQuery = q.Encode()
+	}
+	u.Path = "/" + database
+	return u.String(), nil
 }
 
 // Start starts the server, on the address and with the data of before, and
