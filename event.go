@@ -4,7 +4,9 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -118,6 +120,9 @@ func (g *Gatehouse) record(ctx context.Context, e Event) (wait func() error) {
 		if e.Kind == EventCheckpoint {
 			// Kept in another place, this line is an anchor; see [Audit.Anchor].
 			line = append(line, slog.String("anchor", anchorOf(&e)))
+		}
+		if e.Kind == EventSettingsChanged {
+			line = append(line, slog.Any("settings", slices.Sorted(maps.Keys(e.Data))))
 		}
 		g.log.LogAttrs(ctx, slog.LevelInfo, "event", line...)
 		return nil

@@ -147,6 +147,9 @@ type Gatehouse struct {
 	chain   *chain // of the events of this process
 	witness witness
 
+	inForce atomic.Pointer[inForceHere]
+	differ  atomic.Pointer[[]string] // settings of others, as last compared
+
 	counts counts
 	kinds  atomic.Pointer[population] // of hashes, as last counted
 	stop   context.CancelFunc
@@ -191,7 +194,7 @@ func New(cfg Config) (*Gatehouse, error) {
 	if _, _, err := g.readMaster(ctx); err != nil {
 		return nil, err // before anything is written
 	}
-	if err := g.loadKeys(ctx); err != nil {
+	if err := g.readyKeys(ctx, true); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	if err := g.noteMaster(ctx); err != nil {

@@ -8,6 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -21,20 +25,16 @@ const inForceSetting = "settings_in_force"
 // log, so that it can be called when the service starts, and no sooner.
 //
 // What is noted for the first time is not a change and leaves no event.
-func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string) error {
+//
+// From then on the settings are compared each minute with those of the process that
+// started last, except for those that each process may have its own of, which are
+// named last. If others differ, the log and [Stats] name them.
+func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string, own ...string) error {
+	defer g.inForce.Store(&inForceHere{values, own})
 	for range maxRaces {
-		s, err := g.store.Setting(ctx, inForceSetting)
-		if errors.Is(err, ErrNotFound) {
-			s, err = &Setting{Name: inForceSetting}, nil
-		}
+		s, before, err := g.readInForce(ctx)
 		if err != nil {
-			return storeFault("settings in force", err)
-		}
-		var before inForce
-		if s.Version > 0 {
-			if err := json.Unmarshal(s.Value, &before); err != nil {
-				return fmt.Errorf("setting %s is damaged: %w", inForceSetting, err)
-			}
+			return err
 		}
 		changed := g.changedSettings(before, values)
 		if s.Version > 0 && len(changed) == 0 {
@@ -64,6 +64,72 @@ func (g *Gatehouse) NoteSettings(ctx context.Context, values map[string]string) 
 		return g.writeCheckpoint(ctx, false)
 	}
 	return storeFault("settings in force", fmt.Errorf("%w: %w after %d tries", ErrUnavailable, ErrStale, maxRaces))
+}
+
+// readInForce reads what NoteSettings has kept; the setting has no version if it
+// has not.
+func (g *Gatehouse) readInForce(ctx context.Context) (*Setting, inForce, error) {
+	var kept inForce
+	s, err := g.store.Setting(ctx, inForceSetting)
+	if errors.Is(err, ErrNotFound) {
+		return &Setting{Name: inForceSetting}, kept, nil
+	}
+	if err != nil {
+		return nil, kept, storeFault("settings in force", err)
+	}
+	if err := json.Unmarshal(s.Value, &kept); err != nil {
+		return nil, kept, fmt.Errorf("setting %s is damaged: %w", inForceSetting, err)
+	}
+	return s, kept, nil
+}
+
+// inForceHere is what this process works with.
+type inForceHere struct {
+	values map[string]string
+	own    []string // those that others may have differently
+}
+
+// compareSettings sees whether a process that started later works with other
+// settings: people who meet both would find sessions end at different times, or
+// tokens refused.
+func (g *Gatehouse) compareSettings(ctx context.Context) error {
+	here := g.inForce.Load()
+	if here == nil {
+		return nil
+	}
+	s, last, err := g.readInForce(ctx)
+	if err != nil || s.Version == 0 {
+		return err
+	}
+	// Which master secrets others have is looked at when they start. With one that
+	// is unknown here, nothing can be told of their other secret.
+	known := false
+	for i, secret := range g.masterSecrets() {
+		known = known || hmac.Equal([]byte(last.Secrets["secret"]), []byte(secretMAC(g.settingKeys[i], "secret", secret)))
+	}
+	differ := g.changedSettings(last, here.values)
+	maps.DeleteFunc(differ, func(name, _ string) bool {
+		return slices.Contains(here.own, name) || name == "secret" || strings.HasPrefix(name, "previous_secret") ||
+			name == "hs256_secret" && !known
+	})
+	names := slices.Sorted(maps.Keys(differ))
+	if before := g.differ.Swap(&names); len(names) > 0 && (before == nil || !slices.Equal(*before, names)) {
+		attrs := make([]any, 0, len(names))
+		for _, name := range names {
+			attrs = append(attrs, slog.String(name, differ[name]))
+		}
+		g.log.WarnContext(ctx, "a process that started later works with other settings, and all should have the same",
+			slog.Group("there_and_here", attrs...))
+	}
+	return nil
+}
+
+// settingsThatDiffer are those found at the last look.
+func (g *Gatehouse) settingsThatDiffer() []string {
+	if names := g.differ.Load(); names != nil {
+		return slices.Clone(*names)
+	}
+	return nil
 }
 
 // inForce is what NoteSettings keeps.

@@ -1,9 +1,14 @@
 package gatehouse_test
 
 import (
+	"bytes"
+	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/gatehousetest"
@@ -97,4 +102,51 @@ func TestNoteSettingsSeesWhatOthersLeft(t *testing.T) {
 	if got := found(audit(list[:1])); len(got["cut_off"]) != 1 {
 		t.Errorf("without the event: %v, want its chain as cut off", got)
 	}
+}
+
+// A process learns that one that started later works with other settings, and says
+// so once.
+func TestSettingsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		secret := func(letter string) gatehouse.Secret { return gatehouse.NewSecret([]byte(strings.Repeat(letter, 32))) }
+		start := func(cfg gatehouse.Config, values map[string]string) *gatehousetest.Auth {
+			t.Helper()
+			cfg.Store, cfg.Algorithm = store, gatehouse.HS256
+			a := gatehousetest.New(t, cfg)
+			if err := a.NoteSettings(t.Context(), values, "listen", "log_level"); err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		var log bytes.Buffer
+		first := gatehouse.Config{
+			Secret: secret("a"), PreviousSecrets: []gatehouse.Secret{secret("b")}, HS256Secret: secret("h"),
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		}
+		values := map[string]string{"issuer": "me", "inactivity_timeout": "7d", "listen": ":1", "log_level": "info"}
+		a := start(first, values)
+		look := func(what string, said int, want ...string) {
+			t.Helper()
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			if got := a.Stats().Differ; !slices.Equal(got, want) {
+				t.Errorf("%s: %q differ, want %q", what, got, want)
+			}
+			if n := strings.Count(log.String(), "works with other settings"); n != said {
+				t.Errorf("%s: said %d times, want %d:\n%s", what, n, said, log.String())
+			}
+		}
+		look("alone", 0)
+		others := map[string]string{"issuer": "me", "inactivity_timeout": "1m", "listen": ":2"}
+		start(gatehouse.Config{Secret: secret("a"), HS256Secret: secret("g")}, others)
+		look("another that differs", 1, "hs256_secret", "inactivity_timeout")
+		if !strings.Contains(log.String(), `"1m → 7d"`) || strings.Contains(log.String(), "gggg") || strings.Contains(log.String(), "hhhh") {
+			t.Errorf("the log lacks the values, or has a secret in it:\n%s", log.String())
+		}
+		start(gatehouse.Config{Secret: secret("b"), PreviousSecrets: []gatehouse.Secret{secret("a")}, HS256Secret: secret("h")}, values)
+		look("one with the next master secret", 1)
+		start(gatehouse.Config{Secret: secret("c"), PreviousSecrets: []gatehouse.Secret{secret("b")}, HS256Secret: secret("h")}, others)
+		look("one with a master secret that is unknown here", 2, "inactivity_timeout")
+	})
 }

@@ -134,9 +134,14 @@ type keyRecord struct {
 }
 
 // loadKeys reads the keys from the store, makes them at the first start, and
-// does what is due: a rotation, the removal of keys that are of no more use, a
-// change of algorithm. Of several processes one does it; the others read it.
-func (g *Gatehouse) loadKeys(ctx context.Context) error {
+// does what is due: a rotation, the removal of keys that are of no more use. Of
+// several processes one does it; the others read it.
+func (g *Gatehouse) loadKeys(ctx context.Context) error { return g.readyKeys(ctx, false) }
+
+// readyKeys does the same, and changes the algorithm when a process starts. Later
+// it would be changed back: while the setting is changed there are processes on
+// both sides.
+func (g *Gatehouse) readyKeys(ctx context.Context, start bool) error {
 	why := ""
 	err := g.changeKeys(ctx, func(r *keyring, t time.Time) error {
 		why = ""
@@ -144,7 +149,7 @@ func (g *Gatehouse) loadKeys(ctx context.Context) error {
 		case g.cfg.Algorithm == HS256:
 			return nil
 		case current == nil: // the first start
-		case current.algorithm != g.cfg.Algorithm:
+		case start && current.algorithm != g.cfg.Algorithm:
 			why = "algorithm"
 		case t.Sub(current.signsFrom) >= g.cfg.KeyRotation:
 			why = "age"

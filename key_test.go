@@ -240,3 +240,32 @@ func TestStoredKeysAreSealed(t *testing.T) {
 		}
 	}
 }
+
+// While the algorithm is changed from process to process there are both, and
+// none undoes minute by minute what another did.
+func TestAlgorithmChangesWithTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, secret := memory.New(), gatehouse.NewSecret([]byte(strings.Repeat("s", 32)))
+		a := gatehousetest.New(t, gatehouse.Config{Store: store, Secret: secret})
+		a.Register(ann)
+		l := a.Login(ann)
+		time.Sleep(time.Minute)
+		b := gatehousetest.New(t, gatehouse.Config{Store: store, Secret: secret, Algorithm: gatehouse.ES256})
+		for range 5 {
+			time.Sleep(time.Minute)
+			l = must(a.Refresh(t.Context(), l.RefreshToken))(t)
+			works(t, "made by the one", b, l)
+			l = must(b.Refresh(t.Context(), l.RefreshToken))(t)
+			works(t, "made by the other", a, l)
+		}
+		rotated := 0
+		for _, e := range logOf(t, store) {
+			if e.Kind == gatehouse.EventKeysRotated {
+				rotated++
+			}
+		}
+		if rotated != 1 {
+			t.Errorf("keys were rotated %d times, want once", rotated)
+		}
+	})
+}

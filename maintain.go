@@ -16,7 +16,8 @@ const (
 )
 
 // maintain does in the background what is due, until ctx is done: it reads the
-// signing keys and rotates them when their time has come, sweeps expired records,
+// signing keys and rotates them when their time has come, compares the settings
+// with those of other processes, sweeps expired records,
 // keeps what is booked on limits, and writes checkpoints into the audit log. What
 // fails is tried again a minute later.
 func (g *Gatehouse) maintain(ctx context.Context) {
@@ -28,6 +29,7 @@ func (g *Gatehouse) maintain(ctx context.Context) {
 			return
 		case <-tick.C:
 			g.attempt(ctx, "read signing keys", 30*time.Second, g.loadKeys)
+			g.attempt(ctx, "compare settings", 30*time.Second, g.compareSettings)
 			g.attempt(ctx, "sweep", 30*time.Second, g.sweep)
 			g.terminated.Sweep(now())
 			g.attempt(ctx, "keep limits", 30*time.Second, g.keepLimits)

@@ -66,7 +66,9 @@ func settingsOf(t *testing.T, s gatehouse.Store) string {
 	var b strings.Builder
 	err := s.(gatehouse.Mover).Walk(t.Context(), func(page *gatehouse.Records) error {
 		for _, x := range page.Settings {
-			b.WriteString(x.Name + " " + string(x.Value) + "\n")
+			if x.Name != "hash_kinds" { // others count them whenever they like
+				b.WriteString(x.Name + " " + string(x.Value) + "\n")
+			}
 		}
 		return nil
 	})

@@ -14,6 +14,7 @@ type Stats struct {
 	Events  map[EventCount]uint64 // recorded, by kind and outcome
 	Limited map[string]uint64     // tries refused, by the limit that refused
 	Hints   HintStats
+	Differ  []string // settings in which a process that started later differs
 }
 
 // EventCount is a kind of event with an outcome.
@@ -46,7 +47,7 @@ func (g *Gatehouse) Stats() Stats {
 			MemoryHeld: int64(h.MemoryHeld) << 10, MemoryBudget: int64(h.MemoryBudget) << 10,
 			Done: h.Done, Refused: h.Refused, WaitTime: histogram(h.Waited), HashTime: histogram(h.Took),
 		},
-		Events: events, Limited: limited, Hints: g.hintStats(),
+		Events: events, Limited: limited, Hints: g.hintStats(), Differ: g.settingsThatDiffer(),
 	}
 }
 

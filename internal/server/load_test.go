@@ -508,7 +508,8 @@ func TestReportHidesTheDatabasePassword(t *testing.T) {
 		}
 		faults, _ := errors.AsType[Faults](err)
 		_ = l.WriteJSON(&b, faults)
-		if strings.Contains(b.String()+fmt.Sprint(err, l.Warnings, l.inForce()), "hunter22") {
+		values, _ := l.inForce()
+		if strings.Contains(b.String()+fmt.Sprint(err, l.Warnings, values), "hunter22") {
 			t.Errorf("the password is shown:\n%s%v%v", b.String(), err, l.Warnings)
 		}
 	}

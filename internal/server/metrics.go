@@ -67,6 +67,7 @@ var (
 	staleness    = describeMetric("staleness_seconds", "How long a change in another process, such as the end of a session, may go unnoticed in this one.")
 	listening    = describeMetric("hints_listening", "Whether hints of other processes arrive (1) or their changes are only read from the store (0).")
 	hintsTotal   = describeMetric("hints_total", "Hints about changes: announced to other processes, heard of them, and dropped because they could not be sent.", "what")
+	differ       = describeMetric("settings_differ", "Settings in which a process that started later, on the same database, differs from this one.")
 	terminated   = describeMetric("terminated_sessions", "Sessions that this process refuses without asking the store.")
 )
 
@@ -107,6 +108,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(hintsTotal, s.Hints.Announced, "announced")
 	counter(hintsTotal, s.Hints.Heard, "heard")
 	counter(hintsTotal, s.Hints.Dropped, "dropped")
+	gauge(differ, float64(len(s.Differ)))
 	gauge(terminated, float64(s.Hints.Terminated))
 }
 

@@ -49,24 +49,28 @@ func (l *Loaded) Report() []Entry {
 	return list
 }
 
-// inForce is every setting in force but the secrets, for the audit log.
-func (l *Loaded) inForce() map[string]string {
+// inForce is every setting in force but the secrets, for the audit log, and the
+// names of those that each instance may have its own of.
+func (l *Loaded) inForce() (values map[string]string, own []string) {
 	secrets := map[string]bool{}
 	for _, s := range table {
 		secrets[s.key()] = s.secret()
+		if s.own {
+			own = append(own, s.key())
+		}
 	}
-	values := map[string]string{}
+	values = map[string]string{}
 	shared := l.Settings.Database != "" && !strings.HasPrefix(l.Settings.Database, "sqlite:")
 	for _, e := range l.Report() {
 		// Instances on one database would tell each other's as a change.
-		if shared && slices.Contains([]string{"config", "data", "listen", "metrics_listen"}, e.Name) {
+		if shared && slices.Contains(own, e.Name) {
 			continue
 		}
 		if !secrets[e.Name] {
 			values[e.Name] = e.Value
 		}
 	}
-	return values
+	return values, own
 }
 
 func (l *Loaded) whyMode() string {

@@ -43,7 +43,8 @@ func Run(ctx context.Context, l *Loaded, out, log io.Writer, terminal bool) (err
 	refused := keepRefusals(s)
 	defer refused.close()
 	// Without it on record the service works as well, but says so.
-	if err := instance.Gatehouse.NoteSettings(ctx, l.inForce()); err != nil {
+	values, own := l.inForce()
+	if err := instance.Gatehouse.NoteSettings(ctx, values, own...); err != nil {
 		logger.Warn("a change of settings could not be put on record; the next start will try again", "error", err)
 	}
 	door, err := web.New(web.Config{

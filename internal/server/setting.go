@@ -71,6 +71,7 @@ type setting struct {
 	choices []string
 	min     string
 	max     string
+	own     bool // each instance on a database may have another
 	field   int
 	typ     reflect.Type
 }
@@ -85,6 +86,7 @@ func describe() []setting {
 			name: f.Tag.Get("name"), group: f.Tag.Get("group"), help: f.Tag.Get("help"),
 			cost: f.Tag.Get("cost"), preset: f.Tag.Get("preset"), def: f.Tag.Get("default"),
 			is: f.Tag.Get("is"), min: f.Tag.Get("min"), max: f.Tag.Get("max"),
+			own:   f.Tag.Get("own") == "true",
 			field: f.Index[0], typ: f.Type,
 		}
 		if c := f.Tag.Get("choices"); c != "" {
