@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,7 +185,21 @@ func (b *tab) visit(path string) int {
 func (b *tab) press(selector string) int {
 	b.t.Helper()
 	b.mustExist(selector)
+	b.rest(selector)
 	return b.arrive(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// rest waits until an element stands still: the place of a click is found out
+// before the click, and a page that is still being laid out moves away under it.
+func (b *tab) rest(selector string) {
+	b.t.Helper()
+	at, last := fmt.Sprintf(`JSON.stringify(document.querySelector(%q).getBoundingClientRect())`, selector), ""
+	b.wait(selector+" does not stand still", func() bool {
+		now := evaluate[string](b, at)
+		still := now == last && evaluate[string](b, `document.readyState`) == "complete"
+		last = now
+		return still
+	})
 }
 
 // submit clicks on the button of the form in the page.
@@ -290,8 +305,10 @@ type person struct{ name, email, password string }
 // someone is a person whom no other test knows.
 func someone(t *testing.T) person {
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", " ", "-", "#", "-").Replace(t.Name()))
-	return person{"Ann Example", url.PathEscape(name) + "@example.com", "correct horse battery staple"}
+	return person{"Ann Example", fmt.Sprintf("%s-%d@example.com", url.PathEscape(name), people.Add(1)), "correct horse battery staple"}
 }
+
+var people atomic.Int64 // a test can be run again and again on one server
 
 func (b *tab) register(p person) {
 	b.t.Helper()
