@@ -5,6 +5,9 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/archive"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 	servers "github.com/gatehouse-auth/gatehouse/test/service"
@@ -98,6 +102,61 @@ func TestThroughAllDatabases(t *testing.T) {
 	if out, _ := run(t, source, "export", filepath.Join(dir, "after.ndjson")); !strings.Contains(out, " 0 challenges, ") {
 		t.Errorf("after native: %s", out)
 	}
+}
+
+// Before the first start a dry run makes nothing in the database of an application,
+// and the import makes what is missing. A dry run beside it writes nothing either.
+func TestImportIsTheFirstCommand(t *testing.T) {
+	dir := t.TempDir()
+	export := filepath.Join(dir, "users.ndjson")
+	if err := os.WriteFile(export, []byte(`{"id":"7","email":"eve@example.com"}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	postgres := servers.Postgres(t, servers.PostgresOptions{})
+	for _, address := range []string{postgres.URL(postgres.Database(t)), servers.Mongo(t).URI("first")} {
+		environ := []string{
+			"GATEHOUSE_DATA=" + filepath.Join(dir, "data"), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please",
+			"GATEHOUSE_HASH_MEMORY=64KiB", "GATEHOUSE_HASH_TIME=1", "GATEHOUSE_DATABASE=" + address,
+		}
+		d, err := databaseAt(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dry := []string{"import", "--dry-run", "--format", "generic", export}
+		if out, status := run(t, environ, dry...); status != 0 || number(t, `would be imported +(\d+)`, out) != 1 {
+			t.Errorf("%s: dry run before anything is there: status %d", d.Engine(), status)
+		}
+		if version, _, err := d.SchemaVersion(t.Context()); version != 0 || err != nil {
+			t.Errorf("%s: after a dry run there is schema %d, %v", d.Engine(), version, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "data")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: after a dry run there is a data folder: %v", d.Engine(), err)
+		}
+		if out, status := run(t, environ, "import", "--format", "generic", export); status != 0 || number(t, `(?m)^imported +(\d+)`, out) != 1 {
+			t.Errorf("%s: import: status %d", d.Engine(), status)
+		}
+		before := walk(t, d)
+		if out, status := run(t, environ, dry...); status != 0 || number(t, `imported before +(\d+)`, out) != 1 {
+			t.Errorf("%s: dry run afterwards: status %d", d.Engine(), status)
+		}
+		if after := walk(t, d); after != before {
+			t.Errorf("%s: the dry run has changed %v to %v", d.Engine(), before, after)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// walk is the digest of all that is in a database.
+func walk(t *testing.T, d server.Database) archive.Digest {
+	t.Helper()
+	s, err := openStore(t.Context(), d, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	return digest(t, s)
 }
 
 // With Redis in front, sessions and single-use proofs are there: they leave with

@@ -56,8 +56,11 @@ func (c importUsers) Run(p *program) error {
 	if terminal(p.err) {
 		run.Progress = importProgress(p)
 	}
+	if err := c.tellOfNew(ctx, p); err != nil {
+		return err
+	}
 	if c.DryRun {
-		return p.open(server.OpenExisting, func(_ context.Context, g *gatehouse.Gatehouse) error {
+		return p.open(server.OpenTrial, func(_ context.Context, g *gatehouse.Gatehouse) error {
 			run.Sink = g.CheckImport
 			report, err := run.Do(ctx)
 			return c.say(p, report, "", stopped(ctx, err))
@@ -76,6 +79,26 @@ func (c importUsers) Run(p *program) error {
 		err = errors.Join(err, in.Finish(context.WithoutCancel(ctx)), rejected.close())
 		return c.say(p, report, rejected.made, stopped(ctx, err))
 	})
+}
+
+// tellOfNew says so if there is no database yet: perhaps another one was meant.
+func (c importUsers) tellOfNew(ctx context.Context, p *program) error {
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
+	d := server.DatabaseOf(&loaded.Settings)
+	there, err := d.Exists(ctx)
+	switch {
+	case err != nil:
+		return err
+	case there:
+	case c.DryRun:
+		p.say("There is no database yet at " + d.String() + ": this is what would come into a new one.")
+	default:
+		p.say("There is no database yet at " + d.String() + ": it is made, as gatehouse serve would make it.")
+	}
+	return nil
 }
 
 // stopped is err, unless it is what somebody wanted.
