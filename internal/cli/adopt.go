@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -17,6 +18,7 @@ type adopt struct {
 	Keep       []string `name:"keep" placeholder:"ID" help:"The user who keeps an address that others have in another spelling. May be repeated."`
 	Finish     bool     `name:"finish" xor:"step" help:"Make the collection Gatehouse's alone; the passwords of the application are removed. For good."`
 	Undo       bool     `name:"undo" xor:"step" help:"Give the collection back as it was."`
+	AsItWas    bool     `name:"as-it-was" help:"With --undo: give back also what was taken from users here, the password of who is disabled and roles that were revoked."`
 	DryRun     bool     `name:"dry-run" help:"Only show what would be done."`
 	Yes        bool     `name:"yes" help:"Do not ask before --finish."`
 }
@@ -29,6 +31,9 @@ func (c adopt) Run(p *program) error {
 	uri := loaded.Settings.Database
 	if !strings.HasPrefix(uri, "mongodb://") && !strings.HasPrefix(uri, "mongodb+srv://") {
 		return fmt.Errorf("%w: adopt works on the database of an application in MongoDB: name it with --database or MONGODB_URI", errUsage)
+	}
+	if c.AsItWas && !c.Undo {
+		return usageError("--as-it-was goes with --undo")
 	}
 	if c.Finish && !c.DryRun && !c.Yes {
 		if err := p.confirm("The passwords of the application are removed, and there is no way back. Finish?"); err != nil {
@@ -51,11 +56,17 @@ func (c adopt) Run(p *program) error {
 	case c.Undo:
 		step = mongo.Undo
 	}
-	report, err := step(ctx, uri, mongo.AdoptOptions{Collection: c.Collection, Keep: c.Keep, DryRun: c.DryRun})
+	report, err := step(ctx, uri, mongo.AdoptOptions{Collection: c.Collection, Keep: c.Keep, AsItWas: c.AsItWas, DryRun: c.DryRun})
 	if report != nil {
 		err = errors.Join(p.adoption(report, c.DryRun || err != nil), err)
 	}
 	return err
+}
+
+// listed are users of a report who have something in common.
+type listed struct {
+	what  string
+	users []mongo.AdoptedUser
 }
 
 // adoption shows what was done, or would be.
@@ -66,30 +77,38 @@ func (p *program) adoption(r *mongo.Report, dry bool) error {
 	}
 	fmt.Fprintf(p.out, "collection %s, %s: %d documents, %d %schanged\n",
 		server.Printable(r.Collection), cmp.Or(r.State, "not adopted"), r.Documents, r.Changed, would)
-	lists := []struct {
-		what  string
-		users []mongo.AdoptedUser
-	}{
+	lists := []listed{
 		{"without an address that is one: cannot log in here until they have one", r.NoAddress},
 		{"without a password that is a bcrypt hash: cannot log in here until they have one", r.NoPassword},
 		{"left alone, because their _id can be no id of a user", r.SetAside},
-		{"registered with Gatehouse, now without a password", r.Registered},
-		{"whose former password is valid again", r.Reverted},
+		{"registered with Gatehouse: users of the application without a password", r.Registered},
+		{"changed their password here: in the application the former one counts again", r.Reverted},
+		{"disabled here, which the application knows nothing of", r.Disabled},
+		{"have another name or address here: in the application the former one is back", r.Renamed},
+		{"had a role in the application that was revoked here", r.Revoked},
+		{"have roles here that the application does not know", r.Granted},
+		{"deleted here, and gone from the application for good", r.Deleted},
 	}
 	for _, users := range r.Conflicts {
-		lists = append(lists, struct {
-			what  string
-			users []mongo.AdoptedUser
-		}{"with one address: change it in the application, or choose with --keep ID", users})
+		lists = append(lists, listed{"with one address: change it in the application, or choose with --keep ID", users})
 	}
 	for _, l := range lists {
 		if len(l.users) == 0 {
 			continue
 		}
 		fmt.Fprintf(p.out, "\n%d %s:\n", len(l.users), l.what)
-		err := p.table("ID\tEMAIL\tNAME\tCREATED", func(row func(...string)) {
+		noted := slices.ContainsFunc(l.users, func(u mongo.AdoptedUser) bool { return u.Note != "" })
+		head := "ID\tEMAIL\tNAME\tCREATED"
+		if noted {
+			head += "\tTHEN"
+		}
+		err := p.table(head, func(row func(...string)) {
 			for _, u := range l.users {
-				row(u.ID, u.Email, u.Name, stamp(u.CreatedAt))
+				cells := []string{u.ID, u.Email, u.Name, stamp(u.CreatedAt)}
+				if noted {
+					cells = append(cells, u.Note)
+				}
+				row(cells...)
 			}
 		})
 		if err != nil {

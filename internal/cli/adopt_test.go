@@ -73,6 +73,11 @@ func TestAdopt(t *testing.T) {
 	if err := i.Close(); err != nil {
 		t.Error(err)
 	}
+	// Who was shut out here is not let in again because Gatehouse leaves.
+	gh(0, ``, "user", "disable", ids[1])
+	gh(2, `goes with --undo`, "adopt", "--as-it-was")
+	gh(0, `(?s)1 disabled here.*`+ids[1]+`.*no password is let in`, "adopt", "--undo", "--dry-run")
+	gh(0, `(?s)1 disabled here.*`+ids[1]+`.*let in with the password of before`, "adopt", "--undo", "--as-it-was", "--dry-run")
 	gh(2, `--yes`, "adopt", "--finish")
 	gh(0, `finished: 3 documents, 3 changed`, "adopt", "--finish", "--yes")
 	gh(1, `not possible`, "adopt", "--undo")

@@ -35,6 +35,9 @@ type AdoptOptions struct {
 	// another spelling. The others are adopted without one: they go on in the
 	// application as before, and cannot log in here until they have another.
 	Keep []string
+	// AsItWas makes Undo give back also what was taken from users here: the
+	// password of those who are disabled, and roles that were revoked.
+	AsItWas bool
 	// DryRun says what would be done, and does nothing.
 	DryRun bool
 }
@@ -43,6 +46,7 @@ type AdoptOptions struct {
 type AdoptedUser struct {
 	ID, Name, Email string
 	CreatedAt       time.Time
+	Note            string // what becomes of it, where that differs
 }
 
 // Report is what [Adopt], [Finish] or [Undo] has done, or would do.
@@ -59,8 +63,15 @@ type Report struct {
 	NoAddress  []AdoptedUser   // without an address that is one
 	NoPassword []AdoptedUser   // with a password that is no bcrypt hash
 	SetAside   []AdoptedUser   // with an _id that can be none of a user
-	Registered []AdoptedUser   // Undo: made by Gatehouse, now users of the application
-	Reverted   []AdoptedUser   // Undo: whose former password is valid again
+
+	// Of Undo: users whose state here is another than the application will have.
+	Registered []AdoptedUser // made by Gatehouse, now users of the application
+	Reverted   []AdoptedUser // whose former password is valid again
+	Disabled   []AdoptedUser // disabled here, which the application knows nothing of
+	Renamed    []AdoptedUser // whose former name or address is back
+	Revoked    []AdoptedUser // from whom a role was taken here
+	Granted    []AdoptedUser // with roles that the application does not know
+	Deleted    []AdoptedUser // gone for good
 }
 
 const (
@@ -183,13 +194,6 @@ func Adopt(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) 
 // name, email and role as before; what it writes there has no effect.
 func Finish(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
 	return run(ctx, uri, "finish", opts, []string{isAdopted, finishing}, (*adopter).finish)
-}
-
-// Undo gives the collection back as it was: byte by byte, apart from what the
-// application itself has changed since. Users who registered with Gatehouse stay,
-// without a password that the application lets in.
-func Undo(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
-	return run(ctx, uri, "undo", opts, []string{adopting, isAdopted, undoing}, (*adopter).undo)
 }
 
 // each hands every document of the collection to f.
@@ -372,87 +376,6 @@ func (a *adopter) rewrite(ctx context.Context, d *adoptedDocument, change func(*
 		}
 	}
 	return gatehouse.ErrUnavailable
-}
-
-func (a *adopter) undo(ctx context.Context) error {
-	if !a.opts.DryRun {
-		if err := a.enter(ctx, undoing); err != nil {
-			return err
-		}
-	}
-	err := a.each(ctx, func(_ bson.Raw, d *adoptedDocument) error {
-		a.report.Documents++
-		if d.Gatehouse == nil {
-			return nil
-		}
-		reverts, u := d.reverts(), d.reported(d.user())
-		if d.Gatehouse.Registered {
-			a.report.Registered = append(a.report.Registered, u)
-		} else if reverts {
-			a.report.Reverted = append(a.report.Reverted, u)
-		}
-		if a.opts.DryRun {
-			a.report.Changed++
-			return nil
-		}
-		return a.rewrite(ctx, d, (*adoptedDocument).restored)
-	})
-	if err != nil || a.opts.DryRun {
-		return err
-	}
-	for _, i := range adoptionIndexes {
-		err := a.c.Indexes().DropOne(ctx, i.name)
-		if server, ok := errors.AsType[driver.ServerError](err); ok && server.HasErrorCode(27) || err == nil { // there is no such index
-			continue
-		}
-		return fmt.Errorf("drop index %s: %w", i.name, explain(err))
-	}
-	err = a.s.attempt(ctx, "state of the adoption", func(ctx context.Context) error {
-		_, err := a.s.meta.DeleteOne(ctx, byID("adoption"))
-		return err
-	})
-	if err == nil {
-		a.report.State = ""
-	}
-	return err
-}
-
-// reverts reports whether the password of before is another than Gatehouse's.
-func (d *adoptedDocument) reverts() bool {
-	left, err := forget(d.Gatehouse.Before, sharedOf(d.Gatehouse.Seen), d.shared)
-	if err != nil {
-		return false
-	}
-	_, err = left.LookupErr("password")
-	return err == nil && d.Gatehouse.Held == ""
-}
-
-// restored is the update that makes the document what it was, apart from what
-// the application has written itself.
-func (d *adoptedDocument) restored() (bson.D, error) {
-	before, err := forget(d.Gatehouse.Before, sharedOf(d.Gatehouse.Seen), d.shared)
-	if err != nil {
-		return nil, err
-	}
-	set, unset := bson.D{}, bson.D{{Key: "gatehouse", Value: ""}}
-	for _, name := range sharedNames {
-		if _, err := before.LookupErr(name); err != nil {
-			continue
-		}
-		if was, err := before.LookupErr(name, "was"); err == nil {
-			set = append(set, bson.E{Key: name, Value: was})
-		} else {
-			unset = append(unset, bson.E{Key: name, Value: ""})
-		}
-	}
-	if d.Gatehouse.Registered && d.Gatehouse.Held != "" && d.shared.text(sharedPassword) == noPassword {
-		set = append(set, bson.E{Key: "password", Value: d.Gatehouse.Held})
-	}
-	update := bson.D{{Key: "$unset", Value: unset}}
-	if len(set) > 0 {
-		update = append(update, bson.E{Key: "$set", Value: set})
-	}
-	return update, nil
 }
 
 func (a *adopter) finish(ctx context.Context) error {

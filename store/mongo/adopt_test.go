@@ -172,8 +172,8 @@ func TestUndo(t *testing.T) {
 		must(c.UpdateOne(t.Context(), d("_id", oid(2)), d("$set", d("z", "changed"))))(t)
 		changed := stored(t, c, oid(2))
 
-		dry := must(Undo(t.Context(), uri, AdoptOptions{DryRun: true}))(t)
-		report := must(Undo(t.Context(), uri, AdoptOptions{}))(t)
+		dry := must(Undo(t.Context(), uri, AdoptOptions{AsItWas: true, DryRun: true}))(t)
+		report := must(Undo(t.Context(), uri, AdoptOptions{AsItWas: true}))(t)
 		for _, r := range []*Report{dry, report} {
 			if r.Changed != 4 || len(r.Registered) != 1 || r.Registered[0].Email != "dora@example.com" || len(r.Reverted) != 1 || r.Reverted[0].ID != oid(1).Hex() {
 				t.Errorf("report %+v", r)
