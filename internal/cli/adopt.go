@@ -20,6 +20,7 @@ type adopt struct {
 	Undo       bool     `name:"undo" xor:"step" help:"Give the collection back as it was."`
 	AsItWas    bool     `name:"as-it-was" help:"With --undo: give back also what was taken from users here, the password of who is disabled and roles that were revoked."`
 	DryRun     bool     `name:"dry-run" help:"Only show what would be done."`
+	NotRunning bool     `name:"not-running" help:"Go on although Gatehouse seems to be running on the database: it was killed a moment ago."`
 	Yes        bool     `name:"yes" help:"Do not ask before --finish."`
 }
 
@@ -56,8 +57,16 @@ func (c adopt) Run(p *program) error {
 	case c.Undo:
 		step = mongo.Undo
 	}
-	report, err := step(ctx, uri, mongo.AdoptOptions{Collection: c.Collection, Keep: c.Keep, AsItWas: c.AsItWas, DryRun: c.DryRun})
+	report, err := step(ctx, uri, mongo.AdoptOptions{
+		Collection: c.Collection, Keep: c.Keep, AsItWas: c.AsItWas, NotRunning: c.NotRunning, DryRun: c.DryRun,
+	})
+	if errors.Is(err, mongo.ErrRunning) {
+		return fmt.Errorf("%w; --not-running if it was killed", err)
+	}
 	if report != nil {
+		for _, r := range report.Running {
+			p.say("Gatehouse is running on this database: " + r.String() + ".")
+		}
 		err = errors.Join(p.adoption(report, c.DryRun || err != nil), err)
 	}
 	return err

@@ -70,6 +70,10 @@ func TestAdopt(t *testing.T) {
 	if err != nil || login.User.ID != ids[0] {
 		t.Errorf("login with the password of the application: %v, %v", login, err)
 	}
+	// While it runs, what users are is not changed; to look is no change.
+	gh(1, `running on this database: process \d+ on .*; stop it first; --not-running`, "adopt", "--finish", "--yes")
+	gh(1, `running on this database`, "adopt", "--undo")
+	gh(0, `running on this database`, "adopt", "--undo", "--dry-run")
 	if err := i.Close(); err != nil {
 		t.Error(err)
 	}

@@ -23,6 +23,8 @@ var (
 	ErrConflict = errors.New("users share an address")
 	// ErrAdoption: this step does not follow the one before.
 	ErrAdoption = errors.New("not possible in this state of the adoption")
+	// ErrRunning: somebody is at work on the database.
+	ErrRunning = errors.New("Gatehouse is running on this database")
 )
 
 // AdoptOptions are the options of [Adopt], [Finish] and [Undo].
@@ -38,6 +40,10 @@ type AdoptOptions struct {
 	// AsItWas makes Undo give back also what was taken from users here: the
 	// password of those who are disabled, and roles that were revoked.
 	AsItWas bool
+	// NotRunning goes on although something seems to be at work on the database: it
+	// was killed a moment ago. One that does run answers that it is unavailable, some
+	// seconds later, until it is started again.
+	NotRunning bool
 	// DryRun says what would be done, and does nothing.
 	DryRun bool
 }
@@ -58,6 +64,9 @@ type Report struct {
 	// Documents is how many there are, Changed how many of them were, or would
 	// be, written.
 	Documents, Changed int
+
+	// Running is who has the database open, or had until a moment ago.
+	Running []Running
 
 	Conflicts  [][]AdoptedUser // who share an address
 	NoAddress  []AdoptedUser   // without an address that is one
@@ -107,21 +116,22 @@ func (s *Store) adoption(ctx context.Context) (*adoptionDocument, error) {
 	return d, err
 }
 
-// openAdopted makes the store work on the collection that was adopted, if any.
-func (s *Store) openAdopted(ctx context.Context) error {
+// openAdopted makes the store work on the collection that was adopted, if any. It
+// returns the state that it works under.
+func (s *Store) openAdopted(ctx context.Context) (adoptionDocument, error) {
 	d, err := s.adoption(ctx)
 	if err != nil {
-		return err
+		return adoptionDocument{}, err
 	}
 	switch d.State {
 	case "":
-		return nil
+		return *d, nil
 	case isAdopted, finished:
 		s.adopted = &adopted{s: s, c: s.db.Collection(d.Collection), finished: d.State == finished}
-		return s.ensure(ctx, s.adopted.c, adoptionIndexes)
+		return *d, s.ensure(ctx, s.adopted.c, adoptionIndexes)
 	}
 	step := map[string]string{adopting: "adoption", finishing: "finish", undoing: "undo"}[d.State]
-	return fmt.Errorf("%w: the %s of collection %s was interrupted: run it again", ErrAdoption, step, d.Collection)
+	return *d, fmt.Errorf("%w: the %s of collection %s was interrupted: run it again", ErrAdoption, step, d.Collection)
 }
 
 // adopter is one run of Adopt, Finish or Undo.
@@ -171,6 +181,14 @@ func run(ctx context.Context, uri, what string, opts AdoptOptions, from []string
 	defer func() { err = errors.Join(err, a.s.Close()) }()
 	if !slices.Contains(from, a.before.State) {
 		return a.report, fmt.Errorf("%s: %w: it is %q", what, ErrAdoption, cmp.Or(a.before.State, "not adopted"))
+	}
+	if a.report.Running, err = a.s.running(ctx); err != nil {
+		return a.report, fmt.Errorf("%s: %w", what, err)
+	}
+	// What has been adopted is only looked through again, as a service does it, too.
+	again := what == "adopt" && a.before.State == isAdopted
+	if len(a.report.Running) > 0 && !again && !opts.DryRun && !opts.NotRunning {
+		return a.report, fmt.Errorf("%s: %w: %s; stop it first", what, ErrRunning, a.report.Running[0])
 	}
 	if err := step(a, ctx); err != nil {
 		return a.report, fmt.Errorf("%s: %w", what, err)
@@ -306,7 +324,7 @@ func (a *adopter) adopt(ctx context.Context) error {
 		if own, err := list(ctx, a.s, "users", a.s.users, bson.D{}, bson.D{}, 1, decodeUser); err != nil || len(own) > 0 {
 			return errors.Join(fmt.Errorf("%w: Gatehouse has users of its own in this database, in %s", ErrAdoption, a.s.users.Name()), err)
 		}
-		if err := a.enter(ctx, adopting); err != nil {
+		if err := a.begin(ctx, adopting); err != nil {
 			return err
 		}
 	}
@@ -333,6 +351,35 @@ func (a *adopter) adopt(ctx context.Context) error {
 		return err
 	}
 	return a.enter(ctx, isAdopted)
+}
+
+// begin enters a state in which nobody can open the database. Who opened it a moment
+// before may not have seen that: then nothing else is done yet.
+func (a *adopter) begin(ctx context.Context, state string) error {
+	next, found := adoptionDocument{"adoption", state, a.c.Name()}, true
+	err := a.s.attempt(ctx, "state of the adoption", func(ctx context.Context) error {
+		if a.before.State == "" {
+			_, err := a.s.meta.InsertOne(ctx, next)
+			return err
+		}
+		result, err := a.s.meta.ReplaceOne(ctx, bson.D{{Key: "_id", Value: "adoption"}, {Key: "state", Value: a.before.State}}, next)
+		found = err != nil || result.MatchedCount > 0
+		return err
+	})
+	if errors.Is(err, gatehouse.ErrExists) || !found {
+		return fmt.Errorf("%w: somebody else has begun another step", ErrAdoption)
+	}
+	if err != nil {
+		return err
+	}
+	if a.report.State = state; a.opts.NotRunning {
+		return nil
+	}
+	still, err := a.s.settled(ctx)
+	if err == nil && len(still) > 0 {
+		err = fmt.Errorf("%w: %s was started meanwhile; stop it, and run this again", ErrRunning, still[0])
+	}
+	return err
 }
 
 // enter makes state the one that the adoption is in.
@@ -382,7 +429,7 @@ func (a *adopter) finish(ctx context.Context) error {
 	if _, err := a.survey(ctx); err != nil || a.opts.DryRun {
 		return err
 	}
-	if err := a.enter(ctx, finishing); err != nil {
+	if err := a.begin(ctx, finishing); err != nil {
 		return err
 	}
 	a.report.Changed = 0

@@ -524,6 +524,9 @@ func TestInterrupted(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		user(t, s, oid(n))
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	through(Undo)
 	same(t, "given back", content(t, c), before)
 	through(Adopt)
@@ -540,7 +543,8 @@ func TestAdoptRefuses(t *testing.T) {
 		want  error
 	}{
 		{"users of Gatehouse's own", func(t *testing.T, uri string) {
-			if err := open(t, uri, Options{}).CreateUser(t.Context(), &gatehouse.User{ID: "u"}); err != nil {
+			s := open(t, uri, Options{})
+			if err := errors.Join(s.CreateUser(t.Context(), &gatehouse.User{ID: "u"}), s.Close()); err != nil {
 				t.Fatal(err)
 			}
 		}, ErrAdoption},

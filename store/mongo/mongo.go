@@ -72,7 +72,8 @@ type Store struct {
 	tasks      *driver.Collection
 	meta       *driver.Collection
 
-	adopted *adopted // instead of users, if a collection was adopted
+	adopted  *adopted  // instead of users, if a collection was adopted
+	presence *presence // nil while the store is not open
 }
 
 var (
@@ -94,12 +95,20 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	if err = s.inspect(ctx); err == nil {
 		err = s.prepare(ctx)
 	}
+	p := newPresence(s)
 	if err == nil {
-		err = s.openAdopted(ctx)
+		// Before it is read what is adopted: whoever changes that looks for those who
+		// are here afterwards.
+		err = p.show(ctx)
+	}
+	if err == nil {
+		p.under, err = s.openAdopted(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open mongodb: %w", err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open mongodb: %w", err), p.leave(ctx), s.Close())
 	}
+	s.presence = p
+	p.keep()
 	return s, nil
 }
 
@@ -122,6 +131,9 @@ func (s *Store) Ready(ctx context.Context) error {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*s.opts.Timeout)
 	defer cancel()
+	if s.presence != nil {
+		s.presence.end(ctx)
+	}
 	err := s.client.Disconnect(ctx)
 	if errors.Is(err, driver.ErrClientDisconnected) {
 		return nil
@@ -129,9 +141,20 @@ func (s *Store) Close() error {
 	return err
 }
 
-// attempt runs one operation within the time it may take, and says what its
-// error means to a store.
+// attempt runs one operation, unless the users are others than those that the store
+// was opened with.
 func (s *Store) attempt(ctx context.Context, what string, f func(context.Context) error) error {
+	if p := s.presence; p != nil {
+		if err := p.valid(ctx); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return s.within(ctx, what, f)
+}
+
+// within runs one operation within the time it may take, and says what its error
+// means to a store.
+func (s *Store) within(ctx context.Context, what string, f func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -26,7 +26,7 @@ func Undo(ctx context.Context, uri string, opts AdoptOptions) (*Report, error) {
 
 func (a *adopter) undo(ctx context.Context) error {
 	if !a.opts.DryRun {
-		if err := a.enter(ctx, undoing); err != nil {
+		if err := a.begin(ctx, undoing); err != nil {
 			return err
 		}
 	}
