@@ -24,7 +24,7 @@ var (
 	// ErrAdoption: this step does not follow the one before.
 	ErrAdoption = errors.New("not possible in this state of the adoption")
 	// ErrRunning: somebody is at work on the database.
-	ErrRunning = errors.New("Gatehouse is running on this database")
+	ErrRunning = errors.New("a Gatehouse is running on this database")
 )
 
 // AdoptOptions are the options of [Adopt], [Finish] and [Undo].
