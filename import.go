@@ -187,7 +187,7 @@ func (g *Gatehouse) checkImport(u *User) (kind string, err error) {
 		return "", invalidImport("id", "The id is not 1 to 128 of letters, digits, '-', '_', '.', ':', '|'.")
 	}
 	if u.Email == "" {
-		return "", missing("email")
+		return "", &Error{Kind: Invalid, Code: "missing_fields", Field: "email", Text: "There is no email address."}
 	}
 	email, err := ParseEmail(u.Email)
 	if err != nil {
@@ -237,7 +237,7 @@ func (g *Gatehouse) checkImportedHash(u *User) (kind string, err error) {
 	}
 	encoded, k, err := g.hashes.Import(c.Hash)
 	if errors.Is(err, hashing.ErrTooLarge) {
-		return "", &Error{Kind: Invalid, Code: "hash_too_large", Field: "password", Text: "The password hash needs more memory than the budget for hashes.", Err: err}
+		return "", &Error{Kind: Invalid, Code: "hash_too_large", Field: "password", Text: "The password hash needs more memory than hash_memory_budget allows.", Err: err}
 	}
 	if err != nil {
 		return "", &Error{Kind: Invalid, Code: "hash_unknown", Field: "password", Text: "The password hash cannot be verified.", Err: err}

@@ -145,7 +145,7 @@ var containers = []string{"users", "user", "identities", "items", "records"}
 // document reads the records of an array, or of arrays in an object.
 func document(r *bufio.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		counted := &lineCounter{r: r}
+		counted, number := &lineCounter{r: r}, 0
 		d := jsontext.NewDecoder(counted, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 		fail := func(err error) {
 			yield(Record{}, fmt.Errorf("line %d: the JSON is broken or ends too early: %w", counted.line(d.InputOffset()), errSyntax(err)))
@@ -157,7 +157,8 @@ func document(r *bufio.Reader) iter.Seq2[Record, error] {
 			}
 			for d.PeekKind() != ']' {
 				kind := d.PeekKind() // reads on to where the value begins
-				rec := Record{Line: counted.line(d.InputOffset() + int64(leading(d.UnreadBuffer())))}
+				number++
+				rec := Record{Line: counted.line(d.InputOffset() + int64(leading(d.UnreadBuffer()))), Number: number}
 				v, err := d.ReadValue()
 				if err != nil || kind == 0 {
 					fail(err)

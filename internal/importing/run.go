@@ -73,12 +73,31 @@ type pending struct {
 	user *gatehouse.User
 	key  string // of the address
 	at   time.Time
-	line int
-	raw  []byte
+	place
+	raw []byte
 
-	fault *Fault // it is set aside,
-	lines []int  // because of these
+	fault  *Fault  // it is set aside,
+	others []place // because of these
 }
+
+// place is where a record stands. Lines alone do not tell them apart: a document
+// may have all of them in one.
+type place struct{ line, number int }
+
+func placeOf(rec Record) place { return place{rec.Line, rec.Number} }
+
+func (p place) String() string {
+	switch {
+	case p.number == 0:
+		return "line " + strconv.Itoa(p.line)
+	case p.line == 1:
+		return "record " + strconv.Itoa(p.number)
+	}
+	return "record " + strconv.Itoa(p.number) + " in line " + strconv.Itoa(p.line)
+}
+
+// short is what tells it from others of the same source.
+func (p place) short() int { return cmp.Or(p.number, p.line) }
 
 // Do imports. The source is read twice: the first time only to find the addresses
 // and ids that are there more than once. What is kept in memory is eight bytes for
@@ -123,7 +142,7 @@ func (r *Run) readAll(ctx context.Context, report *Report, twice fingerprints, t
 			continue
 		}
 		if err != nil {
-			if err := give([]pending{{line: rec.Line, raw: slices.Clone(rec.Raw), fault: fault(err)}}); err != nil {
+			if err := give([]pending{{place: placeOf(rec), raw: slices.Clone(rec.Raw), fault: fault(err)}}); err != nil {
 				return err
 			}
 			continue
@@ -192,7 +211,7 @@ func (r *Run) read(rec Record) (pending, error) {
 	if err != nil {
 		return pending{}, err
 	}
-	p := pending{user: u, at: u.UpdatedAt, line: rec.Line, raw: slices.Clone(rec.Raw)}
+	p := pending{user: u, at: u.UpdatedAt, place: placeOf(rec), raw: slices.Clone(rec.Raw)}
 	// What is no address is for the core to refuse.
 	if email, err := gatehouse.ParseEmail(u.Email); err == nil {
 		p.key = email.Key
@@ -257,10 +276,10 @@ func (r *Run) choose(held []pending) []pending {
 	}
 	for i := range held {
 		p := &held[i]
-		if p.lines = linesOf(byID[p.user.ID], p.line); len(p.lines) > 0 {
+		if p.others = others(byID[p.user.ID], p.place); len(p.others) > 0 {
 			p.fault = &Fault{"id_twice", "Several records have this id."}
 		} else if !r.wins(*p, byEmail[p.key]) {
-			p.lines = linesOf(byEmail[p.key], p.line)
+			p.others = others(byEmail[p.key], p.place)
 			p.fault = &Fault{"email_twice", "Several records have this address, in whichever case."}
 		}
 	}
@@ -274,21 +293,21 @@ func (r *Run) wins(p pending, all []pending) bool {
 	}
 	switch r.OnDuplicate {
 	case First:
-		return p.line == all[0].line
+		return p.place == all[0].place
 	case Newest:
 		newest := slices.MaxFunc(all, func(a, b pending) int {
-			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.line, b.line))
+			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.short(), b.short()))
 		})
-		return p.line == newest.line
+		return p.place == newest.place
 	}
 	return false
 }
 
-func linesOf(all []pending, but int) []int {
-	var list []int
+func others(all []pending, but place) []place {
+	var list []place
 	for _, p := range all {
-		if p.line != but {
-			list = append(list, p.line)
+		if p.place != but {
+			list = append(list, p.place)
 		}
 	}
 	return list
@@ -301,7 +320,7 @@ func (r *Run) hand(ctx context.Context, report *Report, batch []pending) error {
 	for _, p := range batch {
 		if p.fault == nil {
 			some, users = append(some, p), append(users, p.user)
-		} else if err := r.reject(report, p.line, p.raw, p.fault, p.lines, ""); err != nil {
+		} else if err := r.reject(report, p, p.fault, ""); err != nil {
 			return err
 		}
 	}
@@ -319,7 +338,7 @@ func (r *Run) hand(ctx context.Context, report *Report, batch []pending) error {
 			if result.Refusal.Err != nil {
 				f.Text += " (" + result.Refusal.Err.Error() + ")"
 			}
-			if err := r.reject(report, some[i].line, some[i].raw, f, nil, result.Other); err != nil {
+			if err := r.reject(report, some[i], f, result.Other); err != nil {
 				return err
 			}
 		case result.Present:
@@ -341,33 +360,43 @@ func (r *Run) hand(ctx context.Context, report *Report, batch []pending) error {
 
 // rejected is a line of what was set aside.
 type rejected struct {
-	Line   int            `json:"line"`
-	Reason string         `json:"reason"`
-	Text   string         `json:"text"`
-	Lines  []int          `json:"lines,omitzero"` // of the records that it collides with
-	User   string         `json:"user,omitzero"`  // whom it collides with, who is here already
-	Record jsontext.Value `json:"record,omitzero"`
-	Base64 string         `json:"base64,omitzero"` // of a record that is no JSON
+	Line    int            `json:"line"`
+	Number  int            `json:"number,omitzero"` // in a document, from 1
+	Reason  string         `json:"reason"`
+	Text    string         `json:"text"`
+	Lines   []int          `json:"lines,omitzero"`   // of the records that it collides with
+	Numbers []int          `json:"numbers,omitzero"` // of these, in a document
+	User    string         `json:"user,omitzero"`    // whom it collides with, who is here already
+	Record  jsontext.Value `json:"record,omitzero"`
+	Base64  string         `json:"base64,omitzero"` // of a record that is no JSON
 }
 
-func (r *Run) reject(report *Report, line int, raw []byte, f *Fault, lines []int, user string) error {
+func (r *Run) reject(report *Report, p pending, f *Fault, user string) error {
 	report.Rejected++
 	reason := report.Reasons[f.Code]
 	if reason == nil {
 		reason = &Reason{Text: f.Text}
 		report.Reasons[f.Code] = reason
+	} else if reason.Text != f.Text {
+		reason.Text, _, _ = strings.Cut(f.Text, " (") // the cause is each one's own
 	}
 	if reason.N++; len(reason.Examples) < mostExamples {
-		reason.Examples = append(reason.Examples, example(line, lines, user))
+		reason.Examples = append(reason.Examples, example(p, user))
 	}
 	if r.Rejected == nil {
 		return nil
 	}
-	out := rejected{Line: line, Reason: f.Code, Text: f.Text, Lines: lines, User: user}
-	if v := jsontext.Value(raw); utf8.Valid(raw) && v.IsValid() {
+	out := rejected{Line: p.line, Number: p.number, Reason: f.Code, Text: f.Text, User: user}
+	for _, o := range p.others {
+		out.Lines = append(out.Lines, o.line)
+		if o.number > 0 {
+			out.Numbers = append(out.Numbers, o.number)
+		}
+	}
+	if v := jsontext.Value(p.raw); utf8.Valid(p.raw) && v.IsValid() {
 		out.Record = v
 	} else {
-		out.Base64 = base64.StdEncoding.EncodeToString(raw)
+		out.Base64 = base64.StdEncoding.EncodeToString(p.raw)
 	}
 	b, err := json.Marshal(out)
 	if err == nil {
@@ -377,11 +406,11 @@ func (r *Run) reject(report *Report, line int, raw []byte, f *Fault, lines []int
 }
 
 // example names a record, and what it collides with, without saying who it is.
-func example(line int, lines []int, user string) string {
+func example(p pending, user string) string {
 	var s strings.Builder
-	s.WriteString("line " + strconv.Itoa(line))
-	for i, l := range lines {
-		s.WriteString(map[bool]string{true: " with ", false: ", "}[i == 0] + strconv.Itoa(l))
+	s.WriteString(p.String())
+	for i, o := range p.others {
+		s.WriteString(map[bool]string{true: " with ", false: ", "}[i == 0] + strconv.Itoa(o.short()))
 	}
 	if user != "" {
 		s.WriteString(" with user " + user)

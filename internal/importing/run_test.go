@@ -60,7 +60,12 @@ func do(t *testing.T, run Run, a *gatehousetest.Auth) (ids, aside []string, repo
 			t.Fatalf("%q: %v", line, err)
 		}
 		s := fmt.Sprintf("%d:%s", r.Line, r.Reason)
-		if len(r.Lines) > 0 {
+		if r.Number > 0 {
+			s = fmt.Sprintf("#%d:%s", r.Number, r.Reason)
+		}
+		if len(r.Numbers) > 0 {
+			s += fmt.Sprint(r.Numbers)
+		} else if len(r.Lines) > 0 {
 			s += fmt.Sprint(r.Lines)
 		}
 		if r.User != "" {
@@ -95,6 +100,47 @@ func TestTheSameAddress(t *testing.T) {
 {"id":"c","email":"Ann@Example.com","created_at":"2021-01-01T00:00:00Z"}`)
 	if ids, aside, _, err := do(t, Run{Source: newest, OnDuplicate: Newest}, auth(t, memory.New())); fmt.Sprint(ids, aside) != "[c] [1:email_twice[2]]" || err != nil {
 		t.Errorf("the newest: %v, %v, %v", ids, aside, err)
+	}
+}
+
+// The same holds where all records are in one line, as dumps and interfaces write
+// them: each is named by its number, and the choice is among them.
+func TestTheSameAddressInOneLine(t *testing.T) {
+	file := write(t, `[{"id":"a","email":"ann@example.com","created_at":"2020-01-01T00:00:00Z"}, {"id":"b","email":"bob@example.com"}, `+
+		`{"id":"c","email":"Ann@Example.com","created_at":"2021-01-01T00:00:00Z"}, {"id":"d","email":"ANN@EXAMPLE.COM","created_at":"2019-01-01T00:00:00Z"}, `+
+		`{"id":"e","email":"eve@example.com"}, {"id":"e","email":"other@example.com"}, {"id":"f","email":""}]`)
+	const ids, none = "#5:id_twice[6] #6:id_twice[5]", "#7:missing_fields"
+	for choice, want := range map[Choice]struct{ ids, aside string }{
+		Reject: {"[b]", "[" + none + " #1:email_twice[3 4] #3:email_twice[1 4] #4:email_twice[1 3] " + ids + "]"},
+		First:  {"[a b]", "[" + none + " #3:email_twice[1 4] #4:email_twice[1 3] " + ids + "]"},
+		Newest: {"[b c]", "[" + none + " #1:email_twice[3 4] #4:email_twice[1 3] " + ids + "]"},
+	} {
+		ids, aside, report, err := do(t, Run{Source: file, OnDuplicate: choice}, auth(t, memory.New()))
+		slices.SortFunc(aside, func(a, b string) int { // the batches are not the order of the file
+			return strings.Compare(strings.Replace(a, none, "", 1), strings.Replace(b, none, "", 1))
+		})
+		if fmt.Sprint(ids) != want.ids || fmt.Sprint(aside) != want.aside || err != nil || report.Added != len(ids) || report.Rejected != len(aside) {
+			t.Errorf("%s: %v, %v, %v, want %v", choice, ids, aside, err, want)
+		}
+		if got := fmt.Sprint(report.Reasons["id_twice"].Examples); got != "[record 5 with 6 record 6 with 5]" {
+			t.Errorf("%s: examples %s", choice, got)
+		}
+	}
+}
+
+// What records have in common is told of all, and what is each one's own of none.
+func TestReasonsOfSeveral(t *testing.T) {
+	_, _, report, err := do(t, Run{Source: write(t, `{"id":"a","email":"a@example.com","password":"$argon2id$v=19$m=64,t=99,p=1$c2FsdHNhbHQ$c2FsdHNhbHQ"}
+{"id":"b","email":"b@example.com","password":"plain"}
+{"id":"c"}
+`)}, auth(t, memory.New()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]string{"hash_unknown": "The password hash cannot be verified.", "missing_fields": "There is no email address."} {
+		if got := report.Reasons[code].Text; got != want {
+			t.Errorf("%s: %q, want %q", code, got, want)
+		}
 	}
 }
 
