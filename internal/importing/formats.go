@@ -1,6 +1,7 @@
 package importing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,17 @@ var generic = &Format{
 	password: []string{"password", "password_hash", "hash"}, salt: []string{"salt"}, roles: []string{"roles", "role"},
 	created: []string{"created", "created_at"}, updated: []string{"updated", "updated_at"},
 	verified: []string{"verified", "email_verified"}, disabled: []string{"disabled", "disabled_at"}, enabled: []string{"enabled"},
+	secrets: ownSecrets,
+}
+
+// ownSecrets are what applications with users of their own keep beside them to let
+// somebody in. As unknown fields they would be kept.
+var ownSecrets = []string{
+	"token", "tokens", "otp", "refreshToken", "refreshTokens", "refresh_token", "accessToken", "access_token",
+	"resetToken", "resetPasswordToken", "passwordResetToken", "forgotPasswordToken", "reset_token", "reset_password_token", "password_reset_token",
+	"verificationToken", "verifyToken", "emailVerificationToken", "verification_token", "email_verification_token", "remember_token",
+	"twoFactorSecret", "otpSecret", "totpSecret", "mfaSecret", "two_factor_secret", "otp_secret", "totp_secret", "mfa_secret",
+	"backupCodes", "recoveryCodes", "backup_codes", "recovery_codes", "two_factor_recovery_codes",
 }
 
 // mongoDB is the collection of users that tutorials for Next.js and Express write
@@ -46,12 +58,9 @@ var mongoDB = &Format{
 	password: []string{"password", "hashedPassword", "passwordHash"}, roles: []string{"roles", "role"},
 	created: []string{"createdAt", "created_at"}, updated: []string{"updatedAt", "updated_at"},
 	verified: []string{"emailVerified", "isVerified", "verified"}, disabled: []string{"disabled", "banned"}, enabled: []string{"active", "isActive"},
-	secrets: []string{
-		"refreshToken", "refreshTokens", "token", "tokens", "resetPasswordToken", "resetToken", "passwordResetToken",
-		"verificationToken", "verifyToken", "emailVerificationToken", "forgotPasswordToken", "otp",
-	},
-	marks:  func(f fields) bool { return f.has("_id") },
-	before: bornByID,
+	secrets: ownSecrets,
+	marks:   func(f fields) bool { return f.has("_id") },
+	before:  bornByID,
 }
 
 // bornByID takes the time of creation from an ObjectId if nothing else says it.
@@ -129,7 +138,7 @@ var authJS = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"name"}, password: []string{"password", "hashedPassword", "passwordHash"},
 	roles:   []string{"roles", "role"},
 	created: []string{"createdAt", "created_at"}, updated: []string{"updatedAt", "updated_at"}, verified: []string{"emailVerified", "email_verified"},
-	secrets: []string{"sessions", "verificationTokens"},
+	secrets: slices.Concat([]string{"sessions", "verificationTokens"}, ownSecrets),
 	marks:   func(f fields) bool { return f.has("id", "email", "emailVerified") },
 	before:  func(_ *Reader, f fields) (fields, error) { return f, f.joined("accounts") },
 }
@@ -189,8 +198,33 @@ var auth0 = &Format{
 				f["roles"] = roles
 			}
 		}
+		if err := f.withoutTokens("identities"); err != nil {
+			return nil, err
+		}
 		return f, auth0Hash(f)
 	},
+}
+
+// withoutTokens leaves out of a list of objects what providers have handed out to
+// act as the user.
+func (f fields) withoutTokens(name string) error {
+	v := f.take(name)
+	if v == nil {
+		return nil
+	}
+	if v.Kind() == '"' { // of a table
+		v = jsontext.Value(text(v))
+	}
+	var list []fields
+	if json.Unmarshal(v, &list) != nil {
+		return &Fault{"malformed", "The identities are no list of objects."}
+	}
+	for _, identity := range list {
+		identity.drop("access_token", "access_token_secret", "refresh_token", "id_token")
+	}
+	b, err := json.Marshal(list, json.Deterministic(true))
+	f[name] = b
+	return err
 }
 
 var pocketBase = &Format{

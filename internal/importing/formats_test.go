@@ -84,10 +84,12 @@ var exports = []struct {
 		},
 	},
 	{
-		file: "auth0.ndjson", format: auth0,
+		file: "auth0.ndjson", format: auth0, aside: []string{"hash_unknown"},
 		users: []known{
 			{"auth0|60425dc43519d90068f82973", "ann@example.com", "", "", "", bcrypted, "bcrypt 4", true, false, `{"connection":"Username-Password-Authentication","tenant":"example"}`},
 			{"auth0|60425dc43519d90068f82974", "bob@example.com", "Bob Example", "editor", "2021-03-05T16:35:16.775Z", horse, "wrapped-sha1 m=64,t=1,p=1", false, true, `{"app_metadata":{"roles":["editor"]}}`},
+			{"auth0|hexsalt", "carl@example.com", "", "", "2021-03-05T16:35:16.775Z", horse, "wrapped-sha256 m=64,t=1,p=1", false, false, `{"identities":[{"connection":"google-oauth2","provider":"google-oauth2","user_id":"1034"}]}`},
+			{"auth0|scrypt", "dora@example.com", "", "", "2021-03-05T16:35:16.775Z", horse, "scrypt ln=10,r=8,p=1", false, false, ``},
 		},
 	},
 	{

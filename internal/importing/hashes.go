@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"regexp"
 	"strconv"
@@ -124,21 +125,49 @@ func auth0Hash(f fields) error {
 		Encoding string `json:"encoding"`
 		Position string `json:"position"`
 	}
-	if err := errors.Join(optional(custom["hash"], &hash), optional(custom["salt"], &salt)); err != nil {
+	err := errors.Join(optional(custom["hash"], &hash), optional(custom["salt"], &salt))
+	raw, serr := decoded(salt.Value, salt.Encoding)
+	if errors.Join(err, serr) != nil {
 		return &Fault{"hash_unknown", "The hash cannot be read."}
 	}
 	switch algorithm := text(custom["algorithm"]); algorithm {
+	case "scrypt":
+		key, err := decoded(hash.Value, hash.Encoding)
+		cost, cerr := strconv.ParseUint(text(custom["cost"]), 10, 32)
+		if errors.Join(err, cerr) != nil || bits.OnesCount64(cost) != 1 {
+			return &Fault{"hash_unknown", "The hash cannot be read."}
+		}
+		f["passwordHash"] = word(fmt.Sprintf("$scrypt$ln=%d,r=%s,p=%s$%s$%s", bits.TrailingZeros64(cost),
+			text(custom["blockSize"]), text(custom["parallelization"]), b64([]byte(raw)), b64([]byte(key))))
+		return nil
 	case "md5", "sha1", "sha256", "sha512":
 		order := map[bool]string{true: "ps", false: "sp"}[salt.Position == "suffix"]
 		if salt.Value == "" {
 			order = "p"
 		}
-		encoded, err := encodeDigest(algorithm, order, salt.Value, hash.Value)
+		encoded, err := encodeDigest(algorithm, order, raw, hash.Value)
 		f["passwordHash"] = word(encoded)
 		return err
 	}
 	f["passwordHash"] = word(hash.Value)
 	return nil
+}
+
+// decoded is a text in one of the encodings of Auth0, of which UTF-8 is none.
+func decoded(s, encoding string) (string, error) {
+	var b []byte
+	var err error
+	switch encoding {
+	case "hex":
+		b, err = hex.DecodeString(s)
+	case "base64":
+		b, err = anyBase64(s)
+	case "", "utf8":
+		return s, nil
+	default:
+		err = errors.New("another encoding than hex, base64 and utf8")
+	}
+	return string(b), err
 }
 
 func optional(v jsontext.Value, to any) error {

@@ -22,12 +22,12 @@ type Source interface {
 
 // Record is what an export says of one user.
 type Record struct {
-	Line int    // where it begins, from 1; its number in a source without lines
+	Line int // where it begins, from 1; its number in a source without lines
 	// Number is its own in a source with several records in a line, from 1; 0 in
 	// others.
 	Number int
-	Raw  []byte // as it was found; of CSV, as a JSON object. Valid until the next one.
-	Err  error  // it cannot be read
+	Raw    []byte // as it was found; of CSV, as a JSON object. Valid until the next one.
+	Err    error  // it cannot be read
 }
 
 // Fault is why a record was set aside.
