@@ -32,7 +32,7 @@ type importUsers struct {
 	Digest         string            `help:"The passwords are a bare digest: md5, sha1, sha256 or sha512, and p for the password alone, sp or ps for the salt before or behind it." placeholder:"sha1:sp"`
 	FirebaseConfig string            `name:"firebase-config" help:"File with the password hash parameters of the project, as the console of Firebase shows them." type:"existingfile" placeholder:"FILE"`
 	PepperFile     string            `name:"pepper-file" help:"File with the pepper of Devise." type:"existingfile" placeholder:"FILE"`
-	Rejected       string            `help:"File for the records that are set aside; it must not exist. Default SOURCE.rejected.ndjson." placeholder:"FILE"`
+	Rejected       string            `help:"File for the records that are set aside; it must not exist. Default SOURCE.rejected.ndjson, and nowhere for a dry run." placeholder:"FILE"`
 }
 
 // errPartly: it was done, but for what was set aside.
@@ -59,15 +59,17 @@ func (c importUsers) Run(p *program) error {
 	if err := c.tellOfNew(ctx, p); err != nil {
 		return err
 	}
+	rejected := &lateFile{name: c.Rejected, beside: name}
+	if !c.DryRun || c.Rejected != "" {
+		run.Rejected = rejected
+	}
 	if c.DryRun {
 		return p.open(server.OpenTrial, func(_ context.Context, g *gatehouse.Gatehouse) error {
 			run.Sink = g.CheckImport
 			report, err := run.Do(ctx)
-			return c.say(p, report, "", stopped(ctx, err))
+			return c.say(p, report, rejected.made, stopped(ctx, errors.Join(err, rejected.close())))
 		})
 	}
-	rejected := &lateFile{name: c.Rejected, beside: name}
-	run.Rejected = rejected
 	return p.open(server.Open, func(_ context.Context, g *gatehouse.Gatehouse) error {
 		in, err := g.BeginImport(ctx, reader.Format.Name)
 		if err != nil {
