@@ -239,12 +239,26 @@ func (c importUsers) say(p *program, r *importing.Report, rejected string, err e
 
 // importProgress shows on a terminal how far it is, twice a second.
 func importProgress(p *program) func(done, total int) {
-	began, last := time.Now(), time.Time{}
+	var began, last time.Time
+	first := 0
 	return func(done, total int) {
-		if now := time.Now(); now.Sub(last) > 500*time.Millisecond {
-			last = now
-			fmt.Fprintf(p.err, "\r\033[K%d of %d records, %.0f/s", done, total, float64(done)/now.Sub(began).Seconds())
+		now := time.Now()
+		if now.Sub(last) < 500*time.Millisecond {
+			return
 		}
+		last = now
+		if done == 0 {
+			fmt.Fprintf(p.err, "\r\033[K%d records found", total)
+			return
+		}
+		if began.IsZero() {
+			began, first = now, done
+		}
+		rate := ""
+		if s := now.Sub(began).Seconds(); s > 0 {
+			rate = fmt.Sprintf(", %.0f/s", float64(done-first)/s)
+		}
+		fmt.Fprintf(p.err, "\r\033[K%d of %d records%s", done, total, rate)
 	}
 }
 

@@ -43,7 +43,8 @@ type Run struct {
 	// Rejected is where records go that are set aside, as lines of JSON; nil for
 	// nowhere. They hold everything that the record holds.
 	Rejected io.Writer
-	// Progress hears now and then how far it is; nil for nobody.
+	// Progress hears now and then how far it is; nil for nobody. Nothing is done
+	// while the source is read for the first time, and total grows.
 	Progress func(done, total int)
 }
 
@@ -242,7 +243,9 @@ func (r *Run) scan(ctx context.Context) (fingerprints, int, error) {
 		if err != nil {
 			return f, total, err
 		}
-		total++
+		if total++; r.Progress != nil && total%batch == 0 {
+			r.Progress(0, total)
+		}
 		typed, id, err := r.Reader.identity(rec)
 		if err != nil {
 			continue // reported the second time

@@ -128,6 +128,21 @@ func TestTheSameAddressInOneLine(t *testing.T) {
 	}
 }
 
+// Whoever waits hears of both readings.
+func TestProgress(t *testing.T) {
+	var file, heard strings.Builder
+	for n := range 1200 {
+		fmt.Fprintf(&file, "{\"id\":\"u%d\",\"email\":\"u%d@example.com\"}\n", n, n)
+	}
+	run := Run{Source: write(t, file.String()), Progress: func(done, total int) { fmt.Fprintf(&heard, "%d/%d ", done, total) }}
+	if _, _, _, err := do(t, run, auth(t, memory.New())); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := heard.String(), "0/500 0/1000 500/1200 1000/1200 1200/1200 "; got != want {
+		t.Errorf("heard %s, want %s", got, want)
+	}
+}
+
 // What records have in common is told of all, and what is each one's own of none.
 func TestReasonsOfSeveral(t *testing.T) {
 	_, _, report, err := do(t, Run{Source: write(t, `{"id":"a","email":"a@example.com","password":"$argon2id$v=19$m=64,t=99,p=1$c2FsdHNhbHQ$c2FsdHNhbHQ"}
