@@ -12,10 +12,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
 
 // bcryptOf is the hash of it, of the least cost.
@@ -48,37 +49,45 @@ func TestImportBesideAServiceAndThroughKills(t *testing.T) {
 
 	// People register from the end of the file to its beginning, in another spelling.
 	first := map[int]bool{} // who was faster than the import
-	var asked atomic.Int64
+	register := func(n int) {
+		status := post(t, address+"/api/auth/register", fmt.Sprintf(`{"email":"U%d@Example.com","password":"correct horse battery"}`, n))
+		if status != http.StatusCreated && status != http.StatusConflict {
+			t.Errorf("register %d: %d", n, status)
+		}
+		first[n] = status == http.StatusCreated
+	}
 	over, registered := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(registered)
-		for n := records - 1; n >= 0; n -= 97 {
+		for n := records - 1; n > records/2; n -= 97 {
 			select {
 			case <-over:
 				return
 			default:
+				register(n)
 			}
-			status := post(t, address+"/api/auth/register", fmt.Sprintf(`{"email":"U%d@Example.com","password":"correct horse battery"}`, n))
-			if status != http.StatusCreated && status != http.StatusConflict {
-				t.Errorf("register %d: %d", n, status)
-			}
-			first[n] = status == http.StatusCreated
-			asked.Add(1)
 		}
 	}()
+	there, err := sqlite.Open("gatehouse-data/gatehouse.db", sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
 	killed := 0
-	for range 3 {
+	for _, reached := range []string{"u300", "u3000", "u6000"} {
 		var out bytes.Buffer
 		cmd := exec.Command(path, "import", "users.ndjson", "--format", "generic")
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for until := asked.Load() + 20; asked.Load() < until; {
-			if cmd.Process.Signal(syscall.Signal(0)) != nil {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			if _, err := there.User(t.Context(), reached); err == nil {
 				break
 			}
-			time.Sleep(time.Millisecond)
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing comes in\n%s", &out)
+			}
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -93,6 +102,9 @@ func TestImportBesideAServiceAndThroughKills(t *testing.T) {
 	last, err := exec.Command(path, "import", "users.ndjson", "--format", "generic").CombinedOutput()
 	close(over)
 	<-registered
+	for n := range 5 {
+		register(n) // too late
+	}
 	faster := 0
 	for _, was := range first {
 		if was {
