@@ -132,7 +132,7 @@ func (s *service) readyz(w http.ResponseWriter, _ *http.Request) {
 	if s.stopping.Load() {
 		reasons = append(reasons, "stopping")
 	}
-	if err := s.probe.check(s.ready); err != nil {
+	if err := s.probe.check(s.ready, s.log); err != nil {
 		reasons = append(reasons, "store")
 	}
 	if len(reasons) > 0 {
@@ -156,7 +156,8 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-func (p *probe) check(ready func(context.Context) error) error {
+// check is the answer, and says in the log when it becomes another one.
+func (p *probe) check(ready func(context.Context) error, log *slog.Logger) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.asked.IsZero() && time.Since(p.asked) < probeLasts {
@@ -165,8 +166,15 @@ func (p *probe) check(ready func(context.Context) error) error {
 	// Not the context of the request: the answer is for others as well.
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
+	before := p.err
 	p.err = ready(ctx)
 	p.asked = time.Now()
+	switch {
+	case before == nil && p.err != nil:
+		log.Warn("not ready", "error", p.err)
+	case before != nil && p.err == nil:
+		log.Info("ready again")
+	}
 	return p.err
 }
 

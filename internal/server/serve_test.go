@@ -118,7 +118,7 @@ func TestHeadersOfTheService(t *testing.T) {
 	} {
 		s := &service{
 			settings: &Settings{Mode: Development, Listen: "127.0.0.1:8080", URL: c.url}, handler: http.NotFoundHandler(),
-			ready: func(context.Context) error { return errors.New("disk full") },
+			ready: func(context.Context) error { return errors.New("disk full") }, log: slog.New(slog.DiscardHandler),
 		}
 		r := httptest.NewRequest(c.method, c.path, nil)
 		r.Host = c.host
@@ -151,16 +151,33 @@ func TestProbeAsksOnce(t *testing.T) {
 		ready := func(context.Context) error { asked++; return nil }
 		var wg sync.WaitGroup
 		for range 100 {
-			wg.Go(func() { _ = p.check(ready) })
+			wg.Go(func() { _ = p.check(ready, slog.New(slog.DiscardHandler)) })
 		}
 		wg.Wait()
 		if asked != 1 {
 			t.Errorf("100 at once asked %d times", asked)
 		}
 		time.Sleep(probeLasts)
-		_ = p.check(ready)
+		_ = p.check(ready, slog.New(slog.DiscardHandler))
 		if asked != 2 {
 			t.Errorf("asked %d times, want once more after %v", asked, probeLasts)
+		}
+	})
+}
+
+// TestProbeSaysWhatChanges: however often somebody asks, a store that goes away is a
+// line, with the reason, and its return another one.
+func TestProbeSaysWhatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p probe
+		var said bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&said, nil))
+		for _, fault := range []error{nil, nil, errors.New("disk full"), errors.New("disk full"), nil, nil} {
+			_ = p.check(func(context.Context) error { return fault }, log)
+			time.Sleep(probeLasts)
+		}
+		if n := strings.Count(said.String(), "\n"); n != 2 || !strings.Contains(said.String(), `msg="not ready" error="disk full"`) || !strings.Contains(said.String(), "ready again") {
+			t.Errorf("said: %s", &said)
 		}
 	})
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -57,7 +59,15 @@ func connection(err error) error {
 		return fmt.Errorf("%w: no answer in time; is it PostgreSQL that listens there?", gatehouse.ErrUnavailable)
 	case connecting:
 		// It names the server and the user, and no password, on a line for each try.
-		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+		var tries []string
+		for line := range strings.Lines(err.Error()) {
+			tries = append(tries, strings.Join(strings.Fields(line), " "))
+		}
+		said := strings.Join(slices.Compact(tries), " ")
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			said += ": is PostgreSQL running? If it has ended by itself, on a full disk for instance, its own log says why"
+		}
+		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, said)
 	case late:
 		return fmt.Errorf("%w: no answer in time: %w", gatehouse.ErrUnavailable, err)
 	}
@@ -110,6 +120,12 @@ func (t target) advice(e *pgconn.PgError) string {
 		return fmt.Sprintf(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %q`, t.schema, c.User)
 	case "42P01": // undefined_table
 		return fmt.Sprintf("a table of schema %s has been removed: restore a backup", t.schema)
+	case "XX000": // internal_error
+		// What a new connection caches of the catalogue, without the reason.
+		if !strings.Contains(e.Message, "could not write init file") {
+			break
+		}
+		fallthrough
 	case "53100": // disk_full
 		return "make room on the disk of the database"
 	case "53300": // too_many_connections
@@ -117,7 +133,7 @@ func (t target) advice(e *pgconn.PgError) string {
 	case "25006": // read_only_sql_transaction
 		return "this server is a standby, or default_transaction_read_only is on"
 	case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
-		return "the database is stopping or starting"
+		return "the database is stopping or starting; if it goes on, its own log says why"
 	case "55P03": // lock_not_available
 		return "another transaction holds the tables: a long one of an application, or a dump"
 	case "23503": // foreign_key_violation

@@ -65,6 +65,27 @@ func TestErrorsOfTheServer(t *testing.T) {
 	}
 }
 
+// A disk on which only what grows finds no room is told by Ready for a while, though
+// the row that it writes itself does not grow.
+func TestReadyOnAFullDisk(t *testing.T) {
+	s := openStore(t, database(t), Options{})
+	ctx := t.Context()
+	raising(t, s, `IF n = 1 THEN RAISE EXCEPTION 'as asked' USING ERRCODE = '53100'; END IF;`)
+	if err := s.Ready(ctx); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	if err := s.CreateSession(ctx, session(1)); !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("a session for which there is no room: %v", err)
+	}
+	if err := s.Ready(ctx); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("Ready: %v, want ErrUnavailable with what to do", err)
+	}
+	s.crowded.Store(&crowded{time.Now().Add(-crowdedFor), nil})
+	if err := s.Ready(ctx); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // The victim of another transaction is tried again, but not for ever.
 func TestVictims(t *testing.T) {
 	s := openStore(t, database(t), Options{})

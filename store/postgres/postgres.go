@@ -71,6 +71,8 @@ type Store struct {
 	committing atomic.Bool
 	warnings   []string
 
+	crowded atomic.Pointer[crowded]
+
 	listening sync.WaitGroup
 	stop      context.CancelFunc // ends what listens
 	stopped   context.Context
@@ -249,6 +251,28 @@ func private(c *pgx.Conn) bool {
 	}
 	address, ok := conn.RemoteAddr().(*net.TCPAddr)
 	return !ok || address.IP.IsLoopback()
+}
+
+// crowded is a write for which there was no room on the disk.
+type crowded struct {
+	at  time.Time
+	err error
+}
+
+// crowdedFor is how long such a write speaks for others.
+const crowdedFor = 3 * time.Second
+
+// Ready implements [gatehouse.Store]. On a full disk PostgreSQL goes on changing
+// rows in the place they have, such as the one that is written to find out; nobody
+// can log in all the same. So a refusal for want of room counts for a while.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.records.Ready(ctx); err != nil {
+		return err
+	}
+	if c := s.crowded.Load(); c != nil && time.Since(c.at) < crowdedFor {
+		return fmt.Errorf("a write was refused moments ago: %w", c.err)
+	}
+	return nil
 }
 
 // Close implements [gatehouse.Store]: it waits for the calls that are under way,

@@ -76,6 +76,9 @@ func (s *Store) run(ctx context.Context, may func(error) bool, f func(*conn) err
 		if fault == nil {
 			return err
 		}
+		if e, ok := errors.AsType[*pgconn.PgError](fault); ok && e.Code == "53100" { // disk_full
+			s.crowded.Store(&crowded{time.Now(), err})
+		}
 		if limited.Err() != nil {
 			return s.overdue(ctx, limited, err)
 		}
