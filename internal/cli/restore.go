@@ -233,9 +233,13 @@ func (c restore) native(p *program) error {
 	if c.Force || c.Resume {
 		return usageError("--after-native goes with --keep-sessions and --as-is alone")
 	}
+	loaded, err := p.load()
+	if err != nil {
+		return err
+	}
 	r := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "native", Keep: c.keep()}
 	// Through the instance, because part of the records may be in Redis.
-	err := p.openInstance(server.OpenExisting, func(ctx context.Context, i *server.Instance) error { return r.Apply(ctx, i.Store) })
+	err = p.openInstance(server.OpenExisting, func(ctx context.Context, i *server.Instance) error { return r.Apply(ctx, i.Store) })
 	if err != nil {
 		return err
 	}
@@ -243,6 +247,9 @@ func (c restore) native(p *program) error {
 		return fmt.Errorf("what must not be used twice begins anew, but that is not on record: %w", err)
 	}
 	p.say("What must not be used twice begins anew. A service that was running meanwhile has to be restarted.")
+	if s := loaded.Settings; s.Redis != "" && s.RedisUse != "limits" {
+		p.say("Redis may hold copies of users from before the database was brought back: let two minutes pass from then to the next start.")
+	}
 	return nil
 }
 
