@@ -376,7 +376,7 @@ func TestEvidenceNotices(t *testing.T) {
 	for name, exists := range map[string]bool{
 		"`gatehouse.TestCuts`":                    true,
 		"`cli.TestScripts/backup`":                true,
-		"`e2e.TestDiskFull/file_size`":            true,
+		"`e2e.TestFull/SQLite`":                   true,
 		"`gatehouse.TestCutsOfBefore`":            false,
 		"`nowhere.TestCuts`":                      false,
 		"`cli.TestScripts/nothing`":               false,

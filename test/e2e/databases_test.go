@@ -152,11 +152,12 @@ func TestFaultsOfPostgres(t *testing.T) {
 	newBrowser(s).post(t, "/api/auth/register", credentials("bob@example.com")).want(t, "bob, who was told to come back", 201)
 }
 
-// road is the way to a server, which can be blocked and cut.
+// road is the way to a server, which can be blocked, made long, and cut.
 type road struct {
 	t        *testing.T
 	listener net.Listener
 	blocked  atomic.Bool
+	length   atomic.Int64 // how long an answer takes, a time.Duration
 	mu       sync.Mutex
 	conns    []net.Conn
 }
@@ -184,15 +185,15 @@ func newRoad(t *testing.T, to string) *road {
 			r.mu.Lock()
 			r.conns = append(r.conns, from, there)
 			r.mu.Unlock()
-			go r.carry(from, there)
-			go r.carry(there, from)
+			go r.carry(from, there, false)
+			go r.carry(there, from, true)
 		}
 	}()
 	return r
 }
 
-// carry hands on what comes, while the road is not blocked.
-func (r *road) carry(from, to net.Conn) {
+// carry hands on what comes, while the road is not blocked; answers take their time.
+func (r *road) carry(from, to net.Conn, answers bool) {
 	defer from.Close()
 	defer to.Close()
 	buffer := make([]byte, 64<<10)
@@ -200,6 +201,9 @@ func (r *road) carry(from, to net.Conn) {
 		n, err := from.Read(buffer)
 		for r.blocked.Load() {
 			pause(5 * time.Millisecond)
+		}
+		if length := time.Duration(r.length.Load()); answers && n > 0 && length > 0 {
+			pause(length)
 		}
 		if n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {

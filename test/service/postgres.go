@@ -28,6 +28,9 @@ type PostgresOptions struct {
 	Durable bool
 	// Settings are added to postgresql.conf, a line each.
 	Settings []string
+	// WAL is the folder for the write-ahead log, which is then kept as small as it
+	// can be. Default beside the rest.
+	WAL string
 }
 
 // PostgresServer is a PostgreSQL server of a test. Its superuser is postgres, with
@@ -91,8 +94,14 @@ func (p *PostgresServer) create(opts PostgresOptions) error {
 	if err := os.WriteFile(password, []byte(PostgresPassword+"\n"), 0o644); err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(p.bin, "initdb"), "-D", p.data(), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
-		"-A", "scram-sha-256", "--pwfile="+password, "--no-sync")
+	args := []string{
+		"-D", p.data(), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256", "--pwfile=" + password, "--no-sync",
+	}
+	if opts.WAL != "" {
+		args = append(args, "--waldir="+filepath.Join(opts.WAL, "wal"), "--wal-segsize=1")
+		opts.Settings = append([]string{"min_wal_size = 2MB", "max_wal_size = 4MB"}, opts.Settings...)
+	}
+	cmd := exec.Command(filepath.Join(p.bin, "initdb"), args...)
 	cmd.Dir = p.folder
 	if err := unprivileged(cmd, p.folder); err != nil {
 		return err
@@ -204,6 +213,16 @@ func (p *PostgresServer) end(how func() error) error {
 	return err
 }
 
+// Revive starts the server again if it has ended by itself, as a supervisor does.
+func (p *PostgresServer) Revive() error {
+	select {
+	case <-p.ended:
+		return p.Start()
+	default:
+		return nil
+	}
+}
+
 // Restart stops the server and starts it again.
 func (p *PostgresServer) Restart() error { return errors.Join(p.Stop(), p.Start()) }
 
@@ -273,6 +292,19 @@ func (p *PostgresServer) Database(tb testing.TB) string {
 	return name
 }
 
+// DatabaseIn is Database with everything in that folder, which may be on a disk of
+// its own.
+func (p *PostgresServer) DatabaseIn(tb testing.TB, folder string) string {
+	tb.Helper()
+	name := fmt.Sprintf("test_%d", p.databases.Add(1))
+	place := filepath.Join(folder, name)
+	check(tb, os.Mkdir(place, 0o700))
+	check(tb, unprivileged(&exec.Cmd{}, place))
+	p.Run(tb, "postgres", `CREATE TABLESPACE `+name+` LOCATION '`+place+`'`)
+	p.Run(tb, "postgres", `CREATE DATABASE `+name+` TABLESPACE `+name)
+	return name
+}
+
 // Run runs statements as the superuser in a database.
 func (p *PostgresServer) Run(tb testing.TB, database, statements string) {
 	tb.Helper()
@@ -283,6 +315,19 @@ func (p *PostgresServer) Run(tb testing.TB, database, statements string) {
 	if _, err := c.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
 		tb.Fatalf("%s: %v", statements, err)
 	}
+}
+
+// Shell runs a line of a shell in a folder, with the programs of this PostgreSQL, which
+// work on this server as that user unless they are told otherwise. It returns all
+// that the line says.
+func (p *PostgresServer) Shell(tb testing.TB, folder, user, password, line string) (string, error) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "sh", "-c", line)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "PATH="+p.bin+":"+os.Getenv("PATH"),
+		"PGHOST=127.0.0.1", fmt.Sprintf("PGPORT=%d", p.port), "PGUSER="+user, "PGPASSWORD="+password)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // Processes are those of the server at this moment.

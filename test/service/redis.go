@@ -115,6 +115,16 @@ func redisEventually(f func() error) error {
 	}
 }
 
+// Revive starts it again if it has ended by itself, as a supervisor does.
+func (s *RedisServer) Revive() error {
+	select {
+	case <-s.done:
+		return s.Start()
+	default:
+		return nil
+	}
+}
+
 // Stop ends it in order.
 func (s *RedisServer) Stop() { s.end(os.Interrupt) }
 
