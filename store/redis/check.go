@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -53,13 +54,14 @@ func (c *Client) checkServer(ctx context.Context, a address, w wire) (primary bo
 	if why := tooOld(info); why != "" {
 		return false, fmt.Errorf("redis at %s: %s", c.where, why)
 	}
-	if info["redis_mode"] == "cluster" && a.mode != cluster {
+	mode := cmp.Or(info["server_mode"], info["redis_mode"]) // Valkey says the first, since 8
+	if mode == "cluster" && a.mode != cluster {
 		return false, fmt.Errorf("redis at %s: it is part of a Cluster: use redis+cluster://", c.where)
 	}
-	if info["redis_mode"] != "cluster" && a.mode == cluster {
+	if mode != "cluster" && a.mode == cluster {
 		return false, fmt.Errorf("redis at %s: it is no Cluster: use redis://", c.where)
 	}
-	if info["redis_mode"] == "sentinel" {
+	if mode == "sentinel" {
 		return false, fmt.Errorf("redis at %s: it is a Sentinel: use redis+sentinel://HOST/MASTER", c.where)
 	}
 	if info["role"] != "master" {
@@ -90,29 +92,32 @@ func facts(text string) map[string]string {
 	return info
 }
 
-// The oldest that will do: scripts propagate what they did since 5, users and
-// rights as docs/redis.md names them since 6.2.
-const (
-	oldestMajor = 6
-	oldestMinor = 2
-)
+// The oldest that will do. It is the oldest that all tests have been run on; users
+// and rights, as docs/redis.md names them, came with it.
+const oldest = 6
 
 func tooOld(info map[string]string) string {
 	if info["valkey_version"] != "" {
 		return "" // the first one was 7.2
 	}
-	version := info["redis_version"]
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	m, err1 := strconv.Atoi(major)
-	n, err2 := strconv.Atoi(minor)
-	if err1 != nil || err2 != nil {
+	switch n := major(info); {
+	case n == 0:
 		return "it does not say which version it is"
-	}
-	if m < oldestMajor || m == oldestMajor && n < oldestMinor {
-		return "it is Redis " + version + ", and Gatehouse needs Redis 6.2 or Valkey 7.2, or later"
+	case n < oldest:
+		return "it is Redis " + info["redis_version"] + ", and Gatehouse needs Redis 6.0 or Valkey 7.2, or later"
 	}
 	return ""
+}
+
+// major is the first number of the version of Redis, or of the one that a Valkey says
+// to be as; 0 if it says none.
+func major(info map[string]string) int {
+	first, _, _ := strings.Cut(info["redis_version"], ".")
+	n, err := strconv.Atoi(first)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // warnings say what may be lost with the settings of a server.
@@ -135,7 +140,10 @@ func warnings(info, settings map[string]string, seen bool) (list []string) {
 			warn("maxmemory-policy is " + policy + ": when memory is short, Redis throws counters of limits away, and whoever guesses passwords gets more tries; set maxmemory-policy noeviction")
 		}
 	}
-	if n, _ := strconv.Atoi(info["connected_slaves"]); n > 0 && settings["min-replicas-to-write"] == "0" {
+	switch n, _ := strconv.Atoi(info["connected_slaves"]); {
+	case n > 0 && major(info) < 7:
+		warn("there are replicas, and this is Redis " + info["redis_version"] + ", which does not hold scripts to min-replicas-to-write: a primary that has lost touch with its replicas goes on accepting what a failover then drops; use Redis 7 or later")
+	case n > 0 && settings["min-replicas-to-write"] == "0":
 		warn("there are replicas, and min-replicas-to-write is 0: a primary that has lost touch with them goes on accepting what a failover then drops; set min-replicas-to-write 1 and min-replicas-max-lag 10")
 	}
 	if !seen {

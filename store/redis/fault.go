@@ -41,7 +41,7 @@ var refusals = []struct{ piece, means string }{
 	{"i/o timeout", "it does not answer in time"},
 	{"deadline exceeded", "it does not answer in time"},
 	{"EOF", "it closed the connection"},
-	{"unknown command", "it lacks a command that Gatehouse needs: it must be Redis 6.2 or Valkey 7.2, or later"},
+	{"unknown command", "it lacks a command that Gatehouse needs: it must be Redis 6.0 or Valkey 7.2, or later"},
 }
 
 // meaning is what an error of Redis or of the way there means, or empty.

@@ -13,6 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// PgBouncerBin is the environment variable that names another pgbouncer than the
+// one installed.
+const PgBouncerBin = "GATEHOUSE_TEST_PGBOUNCER"
+
 // PgBouncerServer is a pgbouncer in front of a PostgreSQL server.
 type PgBouncerServer struct{ port int }
 
@@ -21,7 +25,7 @@ type PgBouncerServer struct{ port int }
 // do get each other's. Further settings are lines of its configuration.
 func PgBouncer(tb testing.TB, p *PostgresServer, mode string, settings ...string) *PgBouncerServer {
 	tb.Helper()
-	path, err := program("", "pgbouncer", "pgbouncer", "/usr/sbin")
+	path, err := program(os.Getenv(PgBouncerBin), "pgbouncer", "pgbouncer", "/usr/sbin")
 	check(tb, err)
 	port, err := freePort()
 	check(tb, err)

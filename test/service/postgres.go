@@ -64,7 +64,11 @@ func Postgres(tb testing.TB, opts PostgresOptions) *PostgresServer {
 // StartPostgres starts a server with an empty data folder, for a TestMain. Close
 // it in the end.
 func StartPostgres(opts PostgresOptions) (*PostgresServer, error) {
-	initdb, err := program(os.Getenv(PostgresBin), "initdb", "postgresql", "/usr/lib/postgresql/*/bin")
+	chosen := os.Getenv(PostgresBin)
+	if chosen != "" {
+		chosen = filepath.Join(chosen, "initdb")
+	}
+	initdb, err := program(chosen, "initdb", "postgresql", "/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return nil, err
 	}

@@ -21,13 +21,12 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// program is the path of an installed program, in bin if that is given, or else
-// where the shell or Debian has it.
-func program(bin, name, debian string, places ...string) (string, error) {
-	if bin != "" {
-		path := filepath.Join(bin, name)
-		_, err := os.Stat(path)
-		return path, err
+// program is the path of a program: the one chosen, if one is, or else the one
+// that is installed, where the shell or Debian has it.
+func program(chosen, name, debian string, places ...string) (string, error) {
+	if chosen != "" {
+		_, err := os.Stat(chosen)
+		return chosen, err
 	}
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil

@@ -1,6 +1,3 @@
-// Package service starts the databases that tests run against: real servers, on
-// loopback, each in a folder of its own. What is missing is not skipped: the test
-// fails and names the package to install.
 package service
 
 import (
@@ -16,11 +13,16 @@ import (
 	"time"
 )
 
+// RedisBin is the environment variable that names another server than the
+// redis-server that is installed: another version, or a valkey-server.
+const RedisBin = "GATEHOUSE_TEST_REDIS"
+
 // RedisServer is a redis-server on loopback with a folder of its own.
 type RedisServer struct {
 	Folder string
 	Port   int
 
+	path string
 	args []string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
@@ -42,19 +44,22 @@ func Redis(tb testing.TB, settings ...string) *RedisServer {
 // StartRedis is [Redis] for those who have no test at hand, such as TestMain. The
 // caller stops it.
 func StartRedis(folder string, settings ...string) (*RedisServer, error) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		return nil, errors.New("redis-server is missing: install the package redis-server")
+	path, err := program(os.Getenv(RedisBin), "redis-server", "redis-server")
+	if err != nil {
+		return nil, err
 	}
 	port, err := redisPort()
 	if err != nil {
 		return nil, err
 	}
-	s := &RedisServer{Folder: folder, Port: port, args: append([]string{
+	s := &RedisServer{Folder: folder, Port: port, path: path, args: append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", folder, "--logfile", "log", "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--repl-diskless-sync-delay", "0",
-		"--shutdown-timeout", "0",
 	}, settings...)}
-	return s, s.Start()
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // redisPort is a free port, as is the one 10000 above, on which servers of a
@@ -81,7 +86,7 @@ func redisPort() (int, error) {
 // Start starts it, again if it was stopped or killed: on the same port, with what
 // is in the folder.
 func (s *RedisServer) Start() error {
-	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd = exec.Command(s.path, s.args...)
 	s.cmd.Dir = s.Folder
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -101,6 +106,11 @@ func (s *RedisServer) Start() error {
 		answer, err := s.Do("PING")
 		if err == nil && answer != "PONG" && !strings.HasPrefix(answer, "NOAUTH") {
 			err = errors.New(answer)
+		}
+		if err == nil {
+			// At its end it must not wait for replicas. Those before Redis 7 never
+			// do, and do not know the setting; nor does a Sentinel.
+			_, _ = s.Do("CONFIG", "SET", "shutdown-timeout", "0")
 		}
 		return err
 	})
@@ -164,7 +174,7 @@ type RedisSentinel struct {
 func RedisWithSentinel(tb testing.TB) *RedisSentinel {
 	tb.Helper()
 	primary := Redis(tb)
-	replica := Redis(tb, "--replicaof", fmt.Sprintf("127.0.0.1 %d", primary.Port))
+	replica := Redis(tb, "--replicaof", "127.0.0.1", strconv.Itoa(primary.Port))
 	awaitRedis(tb, func() error {
 		if info, err := replica.Do("INFO", "replication"); err != nil || !strings.Contains(info, "master_link_status:up") {
 			return fmt.Errorf("the replica is not in touch with its primary: %s %w", info, err)
@@ -182,7 +192,7 @@ func RedisWithSentinel(tb testing.TB) *RedisSentinel {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	watch := &RedisServer{Folder: folder, Port: port, args: []string{conf, "--sentinel"}}
+	watch := &RedisServer{Folder: folder, Port: port, path: primary.path, args: []string{conf, "--sentinel"}}
 	if err := watch.Start(); err != nil {
 		tb.Fatal(err)
 	}
