@@ -82,6 +82,7 @@ func passing(e *pgconn.PgError) bool {
 	}
 	switch e.Code {
 	case "25006", // read_only_sql_transaction
+		"26000", "42P05", // invalid_sql_statement_name, duplicate_prepared_statement
 		"40001", "40P01", // serialization_failure, deadlock_detected
 		"42501", // insufficient_privilege
 		"55P03", // lock_not_available
@@ -103,6 +104,9 @@ func passing(e *pgconn.PgError) bool {
 func (t target) advice(e *pgconn.PgError) string {
 	c := t.pool.ConnConfig
 	switch e.Code {
+	case "26000", "42P05": // invalid_sql_statement_name, duplicate_prepared_statement
+		return "a connection pooler is in between that does not keep prepared statements: take default_query_exec_mode out of the URL, " +
+			"or have it keep them (pgbouncer since 1.21, with max_prepared_statements)"
 	case "28P01", "28000": // invalid_password, invalid_authorization_specification
 		return "check user and password in the URL of the database, and pg_hba.conf"
 	case "3D000": // invalid_catalog_name

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -31,6 +33,46 @@ func TestBehindPgBouncer(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A pgbouncer that keeps prepared statements may be sent them: the contract holds,
+// whichever server process runs the next one. One that does not keep them makes
+// the same URL fail, and the error says what to do.
+func TestPreparedBehindPgBouncer(t *testing.T) {
+	const prepare = "?default_query_exec_mode=cache_statement"
+	if service.PgBouncerPrepares(t) {
+		b := service.PgBouncer(t, server, "transaction", "max_prepared_statements = 100")
+		storetest.Run(t, func(t *testing.T) gatehouse.Store {
+			return openStore(t, b.URL(server.Database(t))+prepare, Options{MaxConns: 20})
+		})
+		storetest.Races(t, func(t *testing.T) []gatehouse.Store {
+			url := b.URL(server.Database(t)) + prepare
+			return []gatehouse.Store{openStore(t, url, Options{}), openStore(t, url, Options{})}
+		})
+		return
+	}
+	s := openStore(t, service.PgBouncer(t, server, "transaction").URL(server.Database(t))+prepare, Options{})
+	// One connection prepares what another of the pooler's is then asked to run.
+	var failures atomic.Int64
+	var all sync.WaitGroup
+	for worker := range 16 {
+		all.Go(func() {
+			for n := range 30 {
+				err := s.CreateSession(t.Context(), session(100*worker+n))
+				if err == nil {
+					continue
+				}
+				failures.Add(1)
+				if !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "take default_query_exec_mode out of the URL") {
+					t.Errorf("err = %v, want ErrUnavailable that says what to do", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if failures.Load() == 0 {
+		t.Error("this pgbouncer keeps prepared statements after all")
+	}
 }
 
 // A pooler is noticed, in either mode, and said to be there.

@@ -25,7 +25,7 @@ type PgBouncerServer struct{ port int }
 // do get each other's. Further settings are lines of its configuration.
 func PgBouncer(tb testing.TB, p *PostgresServer, mode string, settings ...string) *PgBouncerServer {
 	tb.Helper()
-	path, err := program(os.Getenv(PgBouncerBin), "pgbouncer", "pgbouncer", "/usr/sbin")
+	path, err := pgbouncer()
 	check(tb, err)
 	port, err := freePort()
 	check(tb, err)
@@ -64,6 +64,25 @@ func PgBouncer(tb testing.TB, p *PostgresServer, mode string, settings ...string
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// PgBouncerPrepares reports whether the pgbouncer that the tests run on can keep the
+// prepared statements of its clients: it has learnt that in 1.21.
+func PgBouncerPrepares(tb testing.TB) bool {
+	tb.Helper()
+	path, err := pgbouncer()
+	check(tb, err)
+	out, err := exec.Command(path, "--version").Output()
+	check(tb, err)
+	var minor int
+	if _, err := fmt.Sscanf(string(out), "PgBouncer 1.%d", &minor); err != nil {
+		tb.Fatalf("which version is this? %s", out)
+	}
+	return minor >= 21
+}
+
+func pgbouncer() (string, error) {
+	return program(os.Getenv(PgBouncerBin), "pgbouncer", "pgbouncer", "/usr/sbin")
 }
 
 // URL leads the superuser to a database of that name, through pgbouncer.
