@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,12 +35,20 @@ func newConn(ctx context.Context, c *pgx.Conn, t target, statement func(string) 
 	switch {
 	case t.mode != nil:
 		mode = *t.mode
-	case c.PgConn().CustomData()[pooledKey] == true:
+	case c.PgConn().CustomData()[pooledKey] == true && !keepsStatements(c):
 		// Parsed, planned and run in one round trip, without a name. A read takes
 		// the server two to three times as long.
 		mode = pgx.QueryExecModeExec
 	}
 	return &conn{c: c, ctx: ctx, statement: statement, target: t, mode: mode}
+}
+
+// keepsStatements reports whether a pooler in between says that whichever server
+// process runs the next statement has been told it by name: a pgbouncer of today says
+// how many it keeps. One of before may be able to, and the URL has to say so.
+func keepsStatements(c *pgx.Conn) bool {
+	n, err := strconv.Atoi(c.PgConn().ParameterStatus("pgbouncer.max_prepared_statements"))
+	return err == nil && n > 0
 }
 
 // committed makes a commit wait for the disk, for the transaction that it is run in.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func TestBehindPgBouncer(t *testing.T) {
 // the same URL fail, and the error says what to do.
 func TestPreparedBehindPgBouncer(t *testing.T) {
 	const prepare = "?default_query_exec_mode=cache_statement"
-	if service.PgBouncerPrepares(t) {
+	if service.PgBouncerMinor(t) >= 21 {
 		b := service.PgBouncer(t, server, "transaction", "max_prepared_statements = 100")
 		storetest.Run(t, func(t *testing.T) gatehouse.Store {
 			return openStore(t, b.URL(server.Database(t))+prepare, Options{MaxConns: 20})
@@ -72,6 +73,30 @@ func TestPreparedBehindPgBouncer(t *testing.T) {
 	all.Wait()
 	if failures.Load() == 0 {
 		t.Error("this pgbouncer keeps prepared statements after all")
+	}
+}
+
+// Statements are prepared behind a pgbouncer that says that it keeps them, and behind
+// no other, unless the URL says so.
+func TestStatementsArePreparedWhereTheyAreKept(t *testing.T) {
+	minor := service.PgBouncerMinor(t)
+	cases := map[string]bool{"": minor >= 26}
+	if minor >= 21 {
+		cases["max_prepared_statements = 0"] = false
+	}
+	for setting, want := range cases {
+		url := service.PgBouncer(t, server, "transaction", setting).URL(server.Database(t))
+		s := openStore(t, url, Options{MaxConns: 1})
+		for n := range 3 {
+			if err := s.CreateSession(t.Context(), session(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// One client at a time: all of them got the same server process.
+		const count = `SELECT (count(*) > 0)::text FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO "gatehouse".sessions%'`
+		if got := answer(t, asker(t, url), count); got != fmt.Sprint(want) {
+			t.Errorf("pgbouncer 1.%d, %q: prepared: %s, want %v", minor, setting, got, want)
+		}
 	}
 }
 

@@ -66,19 +66,19 @@ func PgBouncer(tb testing.TB, p *PostgresServer, mode string, settings ...string
 	}
 }
 
-// PgBouncerPrepares reports whether the pgbouncer that the tests run on can keep the
-// prepared statements of its clients: it has learnt that in 1.21.
-func PgBouncerPrepares(tb testing.TB) bool {
+// PgBouncerMinor is the second number of the version of pgbouncer that the tests run
+// on: 18 for 1.18. Since 21 it can keep the prepared statements of its clients, and
+// since 26 it tells them whether it does.
+func PgBouncerMinor(tb testing.TB) (minor int) {
 	tb.Helper()
 	path, err := pgbouncer()
 	check(tb, err)
 	out, err := exec.Command(path, "--version").Output()
 	check(tb, err)
-	var minor int
 	if _, err := fmt.Sscanf(string(out), "PgBouncer 1.%d", &minor); err != nil {
 		tb.Fatalf("which version is this? %s", out)
 	}
-	return minor >= 21
+	return minor
 }
 
 func pgbouncer() (string, error) {
