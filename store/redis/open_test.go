@@ -179,9 +179,9 @@ func rights(t *testing.T) []string {
 	return nil
 }
 
-// The rights that the documentation names suffice for everything.
-func TestRights(t *testing.T) {
-	s := service.Redis(t)
+// grant makes a user with these rights.
+func grant(t *testing.T, s *service.RedisServer) {
+	t.Helper()
 	words := rights(t)
 	if strings.HasPrefix(versionOf(t, s), "6.0.") { // it has no rights on channels, as the page says
 		words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "&") })
@@ -189,6 +189,36 @@ func TestRights(t *testing.T) {
 	if out, err := s.Do(append([]string{"ACL", "SETUSER", "gatehouse"}, words...)...); out != "OK" {
 		t.Fatal(out, err)
 	}
+}
+
+// They suffice in a Cluster as well, where the client also asks who the others are.
+func TestRightsInACluster(t *testing.T) {
+	servers, url := service.RedisCluster(t)
+	for _, r := range servers {
+		grant(t, r)
+	}
+	s := openStore(t, strings.Replace(url, "://", "://gatehouse:PASSWORD@", 1), Options{}, memory.New())
+	if w := s.c.Warnings(); len(w) > 0 {
+		t.Errorf("warnings: %q", w)
+	}
+	for n := range 100 {
+		if err := s.CreateSession(t.Context(), &gatehouse.Session{ID: fmt.Sprint(n), UserID: "u"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := touchAll(t, s); err != nil {
+		t.Error(err)
+	}
+	if list, err := s.SessionsOf(t.Context(), "u"); err != nil || len(list) != 100 {
+		t.Errorf("%d sessions, %v", len(list), err)
+	}
+	hears(t, s, s)
+}
+
+// The rights that the documentation names suffice for everything.
+func TestRights(t *testing.T) {
+	s := service.Redis(t)
+	grant(t, s)
 	url := "redis://gatehouse:PASSWORD@" + s.Address()
 	empty := func(t *testing.T) gatehouse.Store {
 		if _, err := s.Do("FLUSHALL"); err != nil {
