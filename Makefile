@@ -1,5 +1,6 @@
 # make run     start Gatehouse on http://127.0.0.1:8080
 # make test    every test, in a real browser too; installs what it needs
+# make test-versions   the tests of the stores on other versions of the databases
 # make check   what must be in order before a change lands
 # make bench   the benchmarks, with their ratios in one table
 # make fuzz    each fuzz test for FUZZTIME (default 30s)
@@ -8,7 +9,7 @@
 
 FUZZTIME ?= 30s
 
-.PHONY: run build test check bench fuzz attack attack-prove css generate
+.PHONY: run build test test-versions check bench fuzz attack attack-prove css generate
 
 run:
 	go run ./cmd/gatehouse
@@ -18,6 +19,9 @@ build:
 
 test:
 	./tools/test
+
+test-versions:
+	./tools/versions
 
 check:
 	./tools/check
