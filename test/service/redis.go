@@ -23,6 +23,7 @@ type RedisServer struct {
 	Port   int
 
 	path string
+	cli  string // what sends it commands
 	args []string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
@@ -48,11 +49,15 @@ func StartRedis(folder string, settings ...string) (*RedisServer, error) {
 	if err != nil {
 		return nil, err
 	}
+	cli, err := redisCLI(path)
+	if err != nil {
+		return nil, err
+	}
 	port, err := redisPort()
 	if err != nil {
 		return nil, err
 	}
-	s := &RedisServer{Folder: folder, Port: port, path: path, args: append([]string{
+	s := &RedisServer{Folder: folder, Port: port, path: path, cli: cli, args: append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", folder, "--logfile", "log", "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--repl-diskless-sync-delay", "0",
 	}, settings...)}
@@ -60,6 +65,17 @@ func StartRedis(folder string, settings ...string) (*RedisServer, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// redisCLI is the program that sends commands to a server: the one that lies beside
+// it, or the one that is installed.
+func redisCLI(server string) (string, error) {
+	folder, name := filepath.Split(server)
+	beside := folder + strings.TrimSuffix(name, "-server") + "-cli"
+	if _, err := os.Stat(beside); err == nil {
+		return beside, nil
+	}
+	return program("", "redis-cli", "redis-tools")
 }
 
 // redisPort is a free port, as is the one 10000 above, on which servers of a
@@ -159,7 +175,7 @@ func (s *RedisServer) URL() string { return "redis://" + s.Address() }
 
 // Do sends a command with redis-cli and returns what it prints.
 func (s *RedisServer) Do(command ...string) (string, error) {
-	cmd := exec.Command("redis-cli", append([]string{"-p", strconv.Itoa(s.Port)}, command...)...)
+	cmd := exec.Command(s.cli, append([]string{"-p", strconv.Itoa(s.Port)}, command...)...)
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }
@@ -192,7 +208,7 @@ func RedisWithSentinel(tb testing.TB) *RedisSentinel {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	watch := &RedisServer{Folder: folder, Port: port, path: primary.path, args: []string{conf, "--sentinel"}}
+	watch := &RedisServer{Folder: folder, Port: port, path: primary.path, cli: primary.cli, args: []string{conf, "--sentinel"}}
 	if err := watch.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -218,7 +234,7 @@ func RedisCluster(tb testing.TB) (servers []*RedisServer, url string) {
 		servers = append(servers, s)
 		addresses = append(addresses, s.Address())
 	}
-	create := exec.Command("redis-cli", append(append([]string{"--cluster", "create"}, addresses...), "--cluster-yes")...)
+	create := exec.Command(servers[0].cli, append(append([]string{"--cluster", "create"}, addresses...), "--cluster-yes")...)
 	if out, err := create.CombinedOutput(); err != nil {
 		tb.Fatalf("create the Cluster: %v\n%s", err, out)
 	}
