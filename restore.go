@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,8 +38,11 @@ const (
 //     with their users.
 type Restoration struct {
 	At   time.Time
-	From string // "backup", "archive", "native" or "lost secret", for the audit log
+	From string // "backup", "archive", "native", "copy" or "lost secret", for the audit log
 	Keep Keep   // never empty
+	// Partial says that records are still to be loaded: until there is a note that
+	// says otherwise no Gatehouse opens the store.
+	Partial bool
 }
 
 // Shift is how much epochs rise.
@@ -73,83 +77,155 @@ func (r Restoration) Records(in *Records) *Records {
 	return out
 }
 
+// Renewal counts what [Restoration.Apply] has done.
+type Renewal struct {
+	Users      int // whose epoch rose
+	Kept       int // sessions that go on
+	Ended      int // sessions that do not, and had not been ended before
+	Challenges int // that are gone
+	Tasks      int // that are gone
+}
+
 // Apply begins anew, as said above, in a store that has been brought back in
-// whatever way; with KeepSessions it leaves epochs as they are. It may be called
-// again after an error, and while the store is in use. The store has to be a
-// [Mover].
+// whatever way. It may be called again after an error, and while the store is in
+// use. The store has to be a [Mover].
 //
 // The note goes first: from then on new signing keys are due, and the event.
-func (r Restoration) Apply(ctx context.Context, s Store) error {
-	if err := r.Note(ctx, s); err != nil {
-		return err
+//
+// Sessions may be of another time than their users, if they have a store of their
+// own. Those are kept whose epoch is their user's now. Epochs rise even then: a
+// session that began under a later epoch, which the user's has not reached yet,
+// would become good when it does. A session that is kept is saved before its
+// user, so that after a sudden end between the two it is void.
+func (r Restoration) Apply(ctx context.Context, s Store) (Renewal, error) {
+	n, err := r.apply(ctx, s)
+	if err != nil {
+		return n, fmt.Errorf("restore: %w", err)
 	}
-	if r.Keep == KeepAll {
-		return nil
-	}
+	return n, nil
+}
+
+func (r Restoration) apply(ctx context.Context, s Store) (n Renewal, err error) {
 	m, ok := s.(Mover)
 	if !ok {
-		return fmt.Errorf("restore: %T is no Mover", s)
+		return n, fmt.Errorf("%T is no Mover", s)
+	}
+	if err := r.Note(ctx, s); err != nil || r.Keep == KeepAll {
+		return n, err
 	}
 	var challenges []string
 	var tasks []*Task
-	err := m.Walk(ctx, func(page *Records) error {
+	sessions, of := 0, map[string][]string{} // their ids, by user
+	err = m.Walk(ctx, func(page *Records) error {
 		for _, c := range page.Challenges {
 			challenges = append(challenges, c.ID)
 		}
 		tasks = append(tasks, page.Tasks...)
+		for _, x := range page.Sessions {
+			if !x.TerminatedAt.IsZero() {
+				continue
+			}
+			sessions++
+			if r.Keep == KeepSessions {
+				of[x.UserID] = append(of[x.UserID], x.ID)
+			}
+		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return n, err
 	}
 	err = atOnce(challenges, func(id string) error {
 		_, err := s.TakeChallenge(ctx, id)
 		return unless(err, ErrNotFound)
 	})
 	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return n, err
 	}
 	err = atOnce(tasks, func(t *Task) error {
 		return unless(s.DeleteTask(ctx, t.ID, t.Version), ErrStale) // somebody has just claimed or done it
 	})
 	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return n, err
 	}
-	if r.Keep == KeepSessions {
-		return nil
-	}
+	n.Challenges, n.Tasks = len(challenges), len(tasks)
+	var kept atomic.Int64
 	for after := ""; ; {
 		page, err := s.Users(ctx, after, 500)
 		if err != nil {
-			return fmt.Errorf("restore: %w", err)
+			return n, err
 		}
 		if len(page) == 0 {
-			return nil
+			n.Kept = int(kept.Load())
+			n.Ended = sessions - n.Kept
+			return n, nil
 		}
 		after = page[len(page)-1].ID
-		if err := atOnce(page, func(u *User) error { return r.raise(ctx, s, u) }); err != nil {
-			return fmt.Errorf("restore: %w", err)
+		if err := atOnce(page, func(u *User) error {
+			k, err := r.raise(ctx, s, u, of[u.ID])
+			kept.Add(int64(k))
+			return err
+		}); err != nil {
+			return n, err
 		}
+		n.Users += len(page)
 	}
 }
 
-// raise raises the epoch of a user.
-func (r Restoration) raise(ctx context.Context, s Store, u *User) error {
+// raise raises the epoch of a user, and that of sessions which are good, if there
+// are any to be kept. It returns how many those are.
+func (r Restoration) raise(ctx context.Context, s Store, u *User, sessions []string) (kept int, err error) {
 	for range maxRaces {
+		kept = 0
+		for _, id := range sessions {
+			good, err := r.raiseSession(ctx, s, id, u.Epoch)
+			if err != nil {
+				return kept, err
+			}
+			if good {
+				kept++
+			}
+		}
 		u.Epoch += r.Shift()
-		err := s.SaveUser(ctx, u)
+		err = s.SaveUser(ctx, u)
 		if !errors.Is(err, ErrStale) {
-			return err
+			return kept, err
 		}
 		u, err = s.User(ctx, u.ID)
 		if errors.Is(err, ErrNotFound) {
-			return nil
+			return 0, nil
 		}
 		if err != nil {
-			return err
+			return kept, err
 		}
 	}
-	return fmt.Errorf("save user: %w after %d tries", ErrStale, maxRaces)
+	return kept, fmt.Errorf("save user: %w after %d tries", ErrStale, maxRaces)
+}
+
+// raiseSession raises the epoch of a session if it is that of its user, and
+// reports whether it is good.
+func (r Restoration) raiseSession(ctx context.Context, s Store, id string, epoch int64) (good bool, err error) {
+	for range maxRaces {
+		x, err := s.Session(ctx, id)
+		if errors.Is(err, ErrNotFound) || err == nil && !x.TerminatedAt.IsZero() {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		switch x.Epoch {
+		case epoch + r.Shift(): // before the user turned out to be stale
+			return true, nil
+		case epoch:
+		default:
+			return false, nil
+		}
+		x.Epoch += r.Shift()
+		if err := s.SaveSession(ctx, x); !errors.Is(err, ErrStale) {
+			return err == nil, err
+		}
+	}
+	return false, fmt.Errorf("save session: %w after %d tries", ErrStale, maxRaces)
 }
 
 // atOnce calls f for each of a list, some at the same time, which share the
@@ -179,19 +255,24 @@ func unless(err, done error) error {
 
 const restoredSetting = "restored"
 
+// ErrPartial is the answer of [New] for a store that not all has been loaded into:
+// it would know some users, and some of the sessions that were ended.
+var ErrPartial = errors.New("copying or restoring into this database was not finished: go on with --resume, or begin again with an empty one")
+
 // restoredNote is what the store keeps of the last restoration.
 type restoredNote struct {
 	At       time.Time `json:"at"`
 	From     string    `json:"from"`
 	Keep     Keep      `json:"keep"`
 	Recorded bool      `json:"recorded"` // there is an event, and new keys if those are due
+	Partial  bool      `json:"partial,omitzero"`
 }
 
 // NoteSetting is the note of this restoration, as a setting of Version 1. The
 // event cannot be written with it: that takes the master secret. So the next
 // Gatehouse that opens the store does, and makes new signing keys if they are due.
 func (r Restoration) NoteSetting() (*Setting, error) {
-	value, err := json.Marshal(restoredNote{At: r.At.UTC().Truncate(time.Millisecond), From: r.From, Keep: r.Keep})
+	value, err := json.Marshal(restoredNote{At: r.At.UTC().Truncate(time.Millisecond), From: r.From, Keep: r.Keep, Partial: r.Partial})
 	if err != nil {
 		return nil, fmt.Errorf("note of the restoration: %w", err)
 	}
@@ -219,42 +300,54 @@ func (r Restoration) Note(ctx context.Context, s Store) error {
 	return fmt.Errorf("note of the restoration: %w after %d tries", ErrStale, maxRaces)
 }
 
-// RestorationUnderWay is the restoration whose note is in a store that no
-// Gatehouse has opened since; nil if there is none.
+// LastRestoration is the restoration whose note is in a store: the last one since
+// it was made. Nil if there was none.
+func LastRestoration(ctx context.Context, s Store) (*Restoration, error) {
+	_, note, err := readRestoredNote(ctx, s)
+	if err != nil || note == nil {
+		return nil, err
+	}
+	return &Restoration{At: note.At, From: note.From, Keep: note.Keep, Partial: note.Partial}, nil
+}
+
+// RestorationUnderWay is the [LastRestoration] if no Gatehouse has opened the store
+// since, and nil otherwise.
 func RestorationUnderWay(ctx context.Context, s Store) (*Restoration, error) {
+	_, note, err := readRestoredNote(ctx, s)
+	if err != nil || note == nil || note.Recorded {
+		return nil, err
+	}
+	return &Restoration{At: note.At, From: note.From, Keep: note.Keep, Partial: note.Partial}, nil
+}
+
+// readRestoredNote is the note and the setting that it is in; nil if there is none.
+func readRestoredNote(ctx context.Context, s Store) (*Setting, *restoredNote, error) {
 	x, err := s.Setting(ctx, restoredSetting)
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("note of the restoration: %w", err)
+		return nil, nil, fmt.Errorf("note of the restoration: %w", err)
 	}
 	var note restoredNote
 	if err := json.Unmarshal(x.Value, &note); err != nil {
-		return nil, fmt.Errorf("setting %s is damaged: %w", restoredSetting, err)
+		return nil, nil, fmt.Errorf("setting %s is damaged: %w", restoredSetting, err)
 	}
-	if note.Recorded {
-		return nil, nil
-	}
-	return &Restoration{At: note.At, From: note.From, Keep: note.Keep}, nil
+	return x, &note, nil
 }
 
 // recordRestoration does what is due after the store was restored. To do it twice
 // is harmless: of two processes that open the store at once, both may.
 func (g *Gatehouse) recordRestoration(ctx context.Context) error {
-	s, err := g.store.Setting(ctx, restoredSetting)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
+	s, note, err := readRestoredNote(ctx, g.store)
 	if err != nil {
-		return storeFault("note of the restoration", err)
+		return storeFault("restoration", err)
 	}
-	var note restoredNote
-	if err := json.Unmarshal(s.Value, &note); err != nil {
-		return fmt.Errorf("setting %s is damaged: %w", restoredSetting, err)
-	}
-	if note.Recorded {
+	if note == nil || note.Recorded {
 		return nil
+	}
+	if note.Partial {
+		return ErrPartial
 	}
 	// The event goes first: what is not on record does not happen.
 	err = g.record(ctx, Event{Kind: EventRestored, ActorID: "operator", Data: map[string]string{

@@ -94,8 +94,9 @@ func (s *Store) lookup(ctx context.Context, id string) (u *gatehouse.User, lease
 	case a.text == "no":
 		return nil, ""
 	}
-	// One that was sealed with another key is left to end by itself.
-	u, _ = s.c.open(id, a.text[1:])
+	// One that was sealed with another key, or before a restoration, is left to end
+	// by itself.
+	u, _ = s.open(id, a.text[1:])
 	return u, ""
 }
 
@@ -103,7 +104,7 @@ func (s *Store) lookup(ctx context.Context, id string) (u *gatehouse.User, lease
 func (s *Store) put(ctx context.Context, id, lease string, u *gatehouse.User) {
 	sealed := ""
 	if u != nil {
-		sealed = s.c.sealed(u)
+		sealed = s.sealed(u)
 	}
 	_, _ = s.c.one(context.WithoutCancel(ctx), "put user", command{
 		script: putScript, keys: []string{s.c.key(userKey, id)},
@@ -168,8 +169,10 @@ type storedCredential struct {
 }
 
 // sealed is a copy that only holders of the key can read, and only as that of this
-// user: what lies in Redis, in its files and in their backups, tells nothing.
-func (c *Client) sealed(u *gatehouse.User) string {
+// user in this history of the store behind: what lies in Redis, in its files and in
+// their backups, tells nothing, and what was put there before a restoration, by
+// whomever, is not believed after it.
+func (s *Store) sealed(u *gatehouse.User) string {
 	f := storedUser{
 		u.Version, u.Email, u.EmailKey, u.Name, u.Roles, u.Keys, nil, u.Epoch,
 		u.DisabledAt.UnixMilli(), u.CreatedAt.UnixMilli(), u.UpdatedAt.UnixMilli(), u.Extra,
@@ -181,12 +184,15 @@ func (c *Client) sealed(u *gatehouse.User) string {
 	if err != nil {
 		return "" // nothing in it can fail; without a copy all is well
 	}
-	return string(c.seal.Seal(nil, nil, b, []byte(u.ID))) //nolint:gosec // this AEAD draws each nonce itself and takes none
+	return string(s.c.seal.Seal(nil, nil, b, s.bound(u.ID))) //nolint:gosec // this AEAD draws each nonce itself and takes none
 }
 
+// bound is what a copy is sealed to.
+func (s *Store) bound(id string) []byte { return []byte(s.history + " " + id) }
+
 // open is the user of a sealed copy.
-func (c *Client) open(id, sealed string) (*gatehouse.User, error) {
-	b, err := c.seal.Open(nil, nil, []byte(sealed), []byte(id))
+func (s *Store) open(id, sealed string) (*gatehouse.User, error) {
+	b, err := s.c.seal.Open(nil, nil, []byte(sealed), s.bound(id))
 	if err != nil {
 		return nil, err
 	}

@@ -267,7 +267,7 @@ func TestCopyIsNeverOld(t *testing.T) {
 			if writers > 0 || !strings.HasPrefix(a.text, "V") {
 				return
 			}
-			if u, err := c.open("u", a.text[1:]); err != nil || u.Version != current() {
+			if u, err := s.open("u", a.text[1:]); err != nil || u.Version != current() {
 				t.Fatalf("the copy is %+v, %v, and the user is of version %d", u, err, current())
 			}
 		}

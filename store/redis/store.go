@@ -17,6 +17,8 @@ type Store struct {
 	behind gatehouse.Store
 	// copies says that users are copied.
 	copies bool
+	// history is that of the store behind, to which copies are sealed.
+	history string
 }
 
 // passed are the methods that the store behind answers as it is.
@@ -47,13 +49,20 @@ var (
 // Store puts Redis in front of a store, and marks it: from then on that one is of
 // use with this Redis alone. [ErrOtherRedis] if it is in use with another one. Users
 // are not copied if the store has a method WrittenByOthers() bool that says true.
+//
+// If the store was restored since it was last behind this Redis, no copy of a user
+// from before is good any more, and no challenge, unless all was to be kept.
 func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, error) {
 	if err := c.pair(ctx, behind); err != nil {
 		return nil, err
 	}
 	// Of users whom others change past this package a copy would be old.
 	others, ok := behind.(interface{ WrittenByOthers() bool })
-	return &Store{passed: behind, c: c, behind: behind, copies: !ok || !others.WrittenByOthers()}, nil
+	s := &Store{passed: behind, c: c, behind: behind, copies: !ok || !others.WrittenByOthers()}
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Ready is nil when both can be read and written, and still belong together.
@@ -64,7 +73,10 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := s.behind.Ready(ctx); err != nil {
 		return err
 	}
-	return s.stillPaired(ctx)
+	if err := s.stillPaired(ctx); err != nil {
+		return err
+	}
+	return s.sameHistory(ctx)
 }
 
 // Close closes the store behind and the client.
