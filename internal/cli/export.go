@@ -74,6 +74,7 @@ func (c export) write(ctx context.Context, p *program, store gatehouse.Mover, f 
 	defer progress.end()
 	a, n := archive.NewWriter(f, archive.Header{Gatehouse: versionName(), CreatedAt: time.Now()}), 0
 	err := store.Walk(ctx, func(r *gatehouse.Records) error {
+		r = withoutNote(r)
 		n += r.Len()
 		progress.show(fmt.Sprintf("%13d records written", n))
 		return a.Write(r)

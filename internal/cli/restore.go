@@ -21,6 +21,7 @@ type restore struct {
 	KeepSessions   bool   `name:"keep-sessions" help:"Leave everybody logged in who was when the backup was made, also those who have logged out since. Without it everybody logs in again." xor:"keep"`
 	AsIs           bool   `name:"as-is" help:"Bring back everything as it was, also links and codes that may have been used since: for a database that moves and was not used since." xor:"keep"`
 	AfterNative    bool   `name:"after-native" help:"The database has been brought back with its own tools: only begin anew what must not be used twice."`
+	InUse          bool   `name:"in-use" help:"Do it although a service is running on the database; it has to be restarted afterwards."`
 	Resume         bool   `help:"Go on with an archive whose restoring was interrupted."`
 	Identity       string `help:"File with the private key of age that opens the archive." placeholder:"FILE" type:"existingfile" xor:"key"`
 	PassphraseFile string `name:"passphrase-file" help:"File with the passphrase of the archive, instead of being asked." placeholder:"FILE" type:"existingfile" xor:"key"`
@@ -37,7 +38,10 @@ func (c restore) Run(p *program) error {
 		return usageError("name a backup or an archive, or say --after-native")
 	}
 	if c.AfterNative {
-		return c.native(p)
+		return c.native(p, s)
+	}
+	if c.InUse {
+		return usageError("--in-use goes with --after-native alone: what is restored from a file takes the place of all that was there")
 	}
 	f, err := os.Open(c.File)
 	if err != nil {
@@ -73,9 +77,15 @@ func (c restore) keep() gatehouse.Keep {
 	return gatehouse.KeepNothing
 }
 
+// sessionsInRedis reports whether the settings keep sessions there.
+func sessionsInRedis(s *server.Settings) bool { return s.Redis != "" && s.RedisUse != "limits" }
+
 func (c restore) backup(s *server.Settings) error {
 	if c.Resume {
 		return usageError("--resume is for archives: a backup is restored as a whole or not at all")
+	}
+	if sessionsInRedis(s) && c.KeepSessions {
+		return usageError("the sessions are in Redis, and not in the backup: leave out --keep-sessions, or put the file in its place by hand and run restore --after-native --keep-sessions")
 	}
 	d := server.DatabaseOf(s)
 	file, ok := d.File()
@@ -100,7 +110,7 @@ func (c restore) archive(p *program, s *server.Settings, f io.ReadSeeker, sort a
 	if c.Force {
 		return usageError("--force is for backups: an archive is restored into a new database; move the one that is there away")
 	}
-	if s.Redis != "" && s.RedisUse != "limits" && c.keep() != gatehouse.KeepNothing {
+	if sessionsInRedis(s) && c.keep() != gatehouse.KeepNothing {
 		return usageError("sessions would be restored into the database, while the settings keep them in Redis; leave out --keep-sessions and --as-is, or restore without GATEHOUSE_REDIS")
 	}
 	plain, err := c.unlock(p, f, sort)
@@ -186,16 +196,16 @@ func (c restore) key(p *program) (*archive.Key, error) {
 // load fills the database. The note of the restoration goes first, so that another
 // try goes on under the same epoch.
 func (c restore) load(ctx context.Context, p *program, to movable, from io.Reader) error {
-	r := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "archive", Keep: c.keep()}
+	r := gatehouse.Restoration{At: now(), From: "archive", Keep: c.keep(), Partial: true}
 	before, err := gatehouse.RestorationUnderWay(ctx, to)
 	if err != nil {
 		return err
 	}
 	if c.Resume && before != nil {
 		if before.Keep != r.Keep || before.From != r.From {
-			return usageError("the try that was interrupted kept other things: give the same flags again")
+			return usageError("what was interrupted there was to keep other things, or was a copy: go on with the same command and flags")
 		}
-		r = *before
+		r.At = before.At
 	} else if err := requireEmpty(ctx, to, "the database"); err != nil {
 		return err
 	}
@@ -204,7 +214,8 @@ func (c restore) load(ctx context.Context, p *program, to movable, from io.Reade
 	}
 	progress := p.progress()
 	defer progress.end()
-	t := &transfer{to: to, resume: c.Resume, tell: func(n int64) { progress.show(fmt.Sprintf("%13d records restored", n)) }}
+	wait := &patience{progress: progress}
+	t := &transfer{to: to, wait: wait, resume: c.Resume, tell: func(n int64) { progress.show(fmt.Sprintf("%13d records restored", n)) }}
 	_, _, err = archive.Read(from, func(some *gatehouse.Records) error { return t.add(ctx, r.Records(some)) })
 	if err == nil {
 		err = t.flush(ctx)
@@ -212,9 +223,10 @@ func (c restore) load(ctx context.Context, p *program, to movable, from io.Reade
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	got := &archive.Digest{} // of all but the note
-	err = to.Walk(ctx, func(some *gatehouse.Records) error {
-		return got.Add(gatehouse.Restoration{Keep: gatehouse.KeepAll}.Records(some))
+	var got *archive.Digest
+	err = wait.try(ctx, "While it is checked, the database", func() (err error) {
+		got, err = digestOf(ctx, to)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("check the database: %w", err)
@@ -224,33 +236,64 @@ func (c restore) load(ctx context.Context, p *program, to movable, from io.Reade
 	if *got != t.sent {
 		return fmt.Errorf("%w: somebody else writes to the database; begin again with a new one", errDiffer)
 	}
-	return nil
+	r.Partial = false
+	return r.Note(ctx, to)
 }
 
 // native begins anew in a database that has been brought back already. It is
 // opened afterwards, because that puts it on record.
-func (c restore) native(p *program) error {
+func (c restore) native(p *program, s *server.Settings) error {
 	if c.Force || c.Resume {
-		return usageError("--after-native goes with --keep-sessions and --as-is alone")
+		return usageError("--after-native goes with --keep-sessions, --as-is and --in-use alone")
 	}
-	loaded, err := p.load()
-	if err != nil {
-		return err
-	}
-	r := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "native", Keep: c.keep()}
-	// Through the instance, because part of the records may be in Redis.
-	err = p.openInstance(server.OpenExisting, func(ctx context.Context, i *server.Instance) error { return r.Apply(ctx, i.Store) })
+	r := gatehouse.Restoration{At: now(), From: "native", Keep: c.keep()}
+	n, err := c.apply(p, s, r)
 	if err != nil {
 		return err
 	}
 	if err := p.operate(func(context.Context, *gatehouse.Gatehouse) error { return nil }); err != nil {
 		return fmt.Errorf("what must not be used twice begins anew, but that is not on record: %w", err)
 	}
-	p.say("What must not be used twice begins anew. A service that was running meanwhile has to be restarted.")
-	if s := loaded.Settings; s.Redis != "" && s.RedisUse != "limits" {
-		p.say("Redis may hold copies of users from before the database was brought back: let two minutes pass from then to the next start.")
-	}
+	p.say(c.told(s, n))
 	return nil
+}
+
+// apply works through Redis if there is one: part of the records is there.
+func (c restore) apply(p *program, s *server.Settings, r gatehouse.Restoration) (n gatehouse.Renewal, err error) {
+	ctx := context.Background()
+	store, done, err := server.OpenStore(ctx, s, p.warnings(), c.InUse)
+	if err != nil {
+		return n, c.orInUse(err)
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return r.Apply(ctx, store)
+}
+
+// orInUse adds to a refusal how to go on all the same.
+func (c restore) orInUse(err error) error {
+	if errors.Is(err, server.ErrServed) {
+		return fmt.Errorf("%w; or say --in-use, and restart it afterwards", err)
+	}
+	return err
+}
+
+// told is what was done, in a line.
+func (c restore) told(s *server.Settings, n gatehouse.Renewal) string {
+	if c.keep() == gatehouse.KeepAll {
+		return "Nothing begins anew: sessions, single-use proofs, waiting work and signing keys are those that were found."
+	}
+	where, keys := "", "the signing keys are new"
+	if sessionsInRedis(s) {
+		where = " in Redis"
+	}
+	sessions := fmt.Sprintf("%s%s ended", count(n.Ended, "session", "sessions"), where)
+	if c.keep() == gatehouse.KeepSessions {
+		sessions, keys = fmt.Sprintf("%s%s kept and %d ended", count(n.Kept, "session", "sessions"), where, n.Ended), "the signing keys stay"
+	} else if s.Algorithm == string(gatehouse.HS256) {
+		keys = "the secret that signs is yours to replace"
+	}
+	return fmt.Sprintf("Begun anew for %s: %s, %s and %s removed; %s.", count(n.Users, "user", "users"), sessions,
+		count(n.Challenges, "single-use proof", "single-use proofs"), count(n.Tasks, "waiting task", "waiting tasks"), keys)
 }
 
 // withContext reads until ctx is done.
@@ -267,3 +310,6 @@ func (r contextReader) Read(b []byte) (int, error) {
 	}
 	return r.r.Read(b)
 }
+
+// now is the time as a store keeps it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/server"
@@ -44,14 +45,46 @@ func openStore(ctx context.Context, d server.Database, create bool) (movable, er
 	return m, nil
 }
 
-// databaseAt is the database of an address as it stands in the settings.
-func databaseAt(address string) (server.Database, error) {
+// databaseAt is the database of an address as it stands in the settings, or where
+// that is to be found: env:NAME is a variable, file:FILE is a file that its owner
+// alone can read.
+func (p *program) databaseAt(word string) (server.Database, error) {
+	address, err := p.addressOf(word)
+	if err != nil {
+		return server.Database{}, err
+	}
 	d := server.DatabaseOf(&server.Settings{Database: address})
 	if address == "" || d.Engine() == "" {
 		// What was typed may hold a password.
-		return d, usageError("that is no address of a database: write sqlite:FILE, postgres://… or mongodb://…")
+		return d, usageError("that is no address of a database: write sqlite:FILE, postgres://… or mongodb://…, or env:NAME or file:FILE where it stands")
+	}
+	if address == word && d.HasPassword() {
+		p.say("The password of " + d.String() + " can be read by every user of this machine while the command runs: use env:NAME or file:FILE instead.")
 	}
 	return d, nil
+}
+
+func (p *program) addressOf(word string) (string, error) {
+	if name, ok := strings.CutPrefix(word, "env:"); ok {
+		value := ""
+		for _, e := range p.environ {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				value = v
+			}
+		}
+		if name == "" || value == "" {
+			return "", usageError("there is no variable " + name + " in the environment, or it is empty")
+		}
+		return value, nil
+	}
+	if name, ok := strings.CutPrefix(word, "file:"); ok {
+		address, err := server.ReadSecretFile(name)
+		if err != nil {
+			return "", usageError(name + " " + err.Error())
+		}
+		return string(address.Reveal()), nil
+	}
+	return word, nil
 }
 
 // writeNew makes a file that only its owner can read, and that appears under its

@@ -14,6 +14,7 @@ type transfer struct {
 	to     movable
 	resume bool // what is there already is of an earlier try
 	tell   func(done int64)
+	wait   *patience
 
 	waiting gatehouse.Records // not enough yet to be loaded
 	sent    archive.Digest    // of all that were added
@@ -39,12 +40,20 @@ func (t *transfer) add(ctx context.Context, r *gatehouse.Records) error {
 }
 
 func (t *transfer) flush(ctx context.Context) error {
-	taken, err := t.to.Load(ctx, &t.waiting)
+	var taken *gatehouse.Records
+	tries := 0
+	err := t.wait.try(ctx, "The new database", func() (err error) {
+		tries++
+		taken, err = t.to.Load(ctx, &t.waiting)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	t.waiting = gatehouse.Records{}
-	if n := taken.Len(); n > 0 && !t.resume {
+	// What a try that failed has written nevertheless is taken as well. Whether it
+	// is ours is found by the comparison in the end.
+	if n := taken.Len(); n > 0 && !t.resume && tries == 1 {
 		return fmt.Errorf("%s taken: somebody else writes to the new database", count(n, "record is", "records are"))
 	}
 	t.there += int64(taken.Len())
@@ -54,10 +63,22 @@ func (t *transfer) flush(ctx context.Context) error {
 	return nil
 }
 
-// digestOf walks through a store.
+// again begins anew with a source that was away in the middle of a walk.
+func (t *transfer) again() {
+	t.waiting, t.sent, t.there, t.resume = gatehouse.Records{}, archive.Digest{}, 0, true
+}
+
+// digestOf walks through a store. The note of how it came to what it holds does not
+// count.
 func digestOf(ctx context.Context, s gatehouse.Mover) (*archive.Digest, error) {
 	d := &archive.Digest{}
-	return d, s.Walk(ctx, d.Add)
+	return d, s.Walk(ctx, func(r *gatehouse.Records) error { return d.Add(withoutNote(r)) })
+}
+
+// withoutNote leaves out the note of a restoration: it is of the database, and not
+// of what is in it.
+func withoutNote(r *gatehouse.Records) *gatehouse.Records {
+	return gatehouse.Restoration{Keep: gatehouse.KeepAll}.Records(r)
 }
 
 // errDiffer: what was written is not what was read.

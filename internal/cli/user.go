@@ -39,12 +39,15 @@ func (p *program) operate(do func(context.Context, *gatehouse.Gatehouse) error) 
 	return p.open(server.OpenExisting, do)
 }
 
-func (p *program) open(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *gatehouse.Gatehouse) error) error {
+func (p *program) open(open opening, do func(context.Context, *gatehouse.Gatehouse) error) error {
 	return p.openInstance(open, func(ctx context.Context, i *server.Instance) error { return do(ctx, i.Gatehouse) })
 }
 
+// opening is [server.Open] or [server.OpenExisting].
+type opening func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error)
+
 // openInstance is open for those who need the store as well.
-func (p *program) openInstance(open func(context.Context, *server.Settings, *slog.Logger) (*server.Instance, error), do func(context.Context, *server.Instance) error) (err error) {
+func (p *program) openInstance(open opening, do func(context.Context, *server.Instance) error) (err error) {
 	loaded, err := p.load()
 	if err != nil {
 		return err

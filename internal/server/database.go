@@ -36,6 +36,16 @@ func DatabaseOf(s *Settings) Database {
 // String is the address as it may be shown: without passwords.
 func (d Database) String() string { return shown(d.address) }
 
+// HasPassword reports whether the address has a password in it.
+func (d Database) HasPassword() bool {
+	u, _, err := parseAddress(d.address)
+	if err != nil {
+		return strings.Contains(d.address, "@")
+	}
+	_, has := u.User.Password()
+	return has || hasPassword(u)
+}
+
 // File is the path of the file of SQLite; ok is false for all others.
 func (d Database) File() (path string, ok bool) { return strings.CutPrefix(d.address, "sqlite:") }
 

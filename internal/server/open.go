@@ -57,6 +57,36 @@ func OpenExisting(ctx context.Context, s *Settings, log *slog.Logger) (*Instance
 	return Open(ctx, s, log)
 }
 
+// OpenStore opens the store of an instance and nothing else: no event is written,
+// and no work begins. It fails with [ErrNoDatabase] if there is none, and with
+// [ErrServed] if a service is running on it, unless that may be. The caller calls
+// done in the end.
+func OpenStore(ctx context.Context, s *Settings, log *slog.Logger, served bool) (store gatehouse.Store, done func() error, err error) {
+	d := DatabaseOf(s)
+	if err := d.Require(ctx); err != nil {
+		return nil, nil, err
+	}
+	if !served {
+		if err := d.Unused(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	secret, err := masterSecret(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.openRecords(ctx, secret, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !served {
+		if err := Unserved(ctx, r.store); err != nil {
+			return nil, nil, errors.Join(err, r.Close())
+		}
+	}
+	return r.store, r.Close, nil
+}
+
 // LacksSecret reports whether no master secret is set, and none is kept.
 func (s *Settings) LacksSecret() bool {
 	_, err := os.Stat(s.KeptSecretFile())
@@ -116,7 +146,7 @@ func masterSecret(ctx context.Context, s *Settings) (gatehouse.Secret, error) {
 		}
 		return secret, nil
 	}
-	secret, err := readSecretFile(name)
+	secret, err := ReadSecretFile(name)
 	if err != nil {
 		return gatehouse.Secret{}, fmt.Errorf("master secret: %s %w", name, err)
 	}
@@ -141,7 +171,7 @@ func (s *Settings) MasterSecrets(files ...string) ([]gatehouse.Secret, error) {
 		list = append(list, s.PreviousSecret)
 	}
 	for _, name := range files {
-		secret, err := readSecretFile(name)
+		secret, err := ReadSecretFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("master secret: %s %w", name, err)
 		}

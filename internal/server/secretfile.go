@@ -21,9 +21,9 @@ const maxSecret = 4096
 // own choosing that nobody else on the machine can make use of.
 const containerSecrets = "/run/secrets/"
 
-// readSecretFile is the secret in a file: all of it, except for the line break
-// that editors put at the end.
-func readSecretFile(name string) (gatehouse.Secret, error) {
+// ReadSecretFile is the secret in a file that its owner alone can read: all of it,
+// except for the line break that editors put at the end. Errors lack the name.
+func ReadSecretFile(name string) (gatehouse.Secret, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return gatehouse.Secret{}, errors.New(reason(err))
@@ -74,7 +74,7 @@ func makeSecretFile(name string) (gatehouse.Secret, error) {
 	if err := syncFolder(filepath.Dir(name)); err != nil {
 		return gatehouse.Secret{}, err
 	}
-	return readSecretFile(name)
+	return ReadSecretFile(name)
 }
 
 // syncFolder makes a new name in a folder outlive a power failure, where the
@@ -91,8 +91,8 @@ func syncFolder(name string) error {
 	return nil
 }
 
-// readSecretFiles puts what is in the files in the place of the secrets.
-func (l *loader) readSecretFiles() {
+// ReadSecretFiles puts what is in the files in the place of the secrets.
+func (l *loader) ReadSecretFiles() {
 	for _, p := range l.Settings.secrets() {
 		if *p.file == "" {
 			continue
@@ -102,7 +102,7 @@ func (l *loader) readSecretFiles() {
 			l.fault(from, p.name+"-file", "and %s (%s) are both set; keep one", strings.ReplaceAll(p.name, "-", "_"), other)
 			continue
 		}
-		secret, err := readSecretFile(*p.file)
+		secret, err := ReadSecretFile(*p.file)
 		if err != nil {
 			l.fault(from, p.name+"-file", "%s %v", *p.file, err)
 			continue
