@@ -191,8 +191,14 @@ func New(cfg Config) (*Gatehouse, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	// Before anything is written.
+	if r, err := LastRestoration(ctx, g.store); err != nil {
+		return nil, storeFault("restoration", err)
+	} else if r != nil && r.Partial {
+		return nil, ErrPartial
+	}
 	if _, _, err := g.readMaster(ctx); err != nil {
-		return nil, err // before anything is written
+		return nil, err
 	}
 	if err := g.readyKeys(ctx, true); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)

@@ -144,7 +144,7 @@ func TestForgetSecret(t *testing.T) {
 			}
 			m.refuse("b")
 			lost := gatehouse.Restoration{At: time.Now(), From: "lost", Keep: gatehouse.KeepNothing}
-			if err := lost.Apply(t.Context(), m.store); err != nil {
+			if _, err := lost.Apply(t.Context(), m.store); err != nil {
 				t.Fatal(err)
 			}
 			if err := gatehouse.ForgetSecret(t.Context(), m.store); err != nil {

@@ -346,9 +346,6 @@ func (g *Gatehouse) recordRestoration(ctx context.Context) error {
 	if note == nil || note.Recorded {
 		return nil
 	}
-	if note.Partial {
-		return ErrPartial
-	}
 	// The event goes first: what is not on record does not happen.
 	err = g.record(ctx, Event{Kind: EventRestored, ActorID: "operator", Data: map[string]string{
 		"at": note.At.Format(time.RFC3339Nano), "from": note.From, "keep": string(note.Keep),

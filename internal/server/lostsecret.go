@@ -59,7 +59,7 @@ func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger) (err error
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
 	all := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "lost secret", Keep: gatehouse.KeepNothing}
-	if err := all.Apply(ctx, records.store); err != nil {
+	if _, err := all.Apply(ctx, records.store); err != nil {
 		return err
 	}
 	return gatehouse.ForgetSecret(ctx, records.store)

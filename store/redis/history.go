@@ -20,6 +20,15 @@ import (
 // ErrRestored: the database was restored while a process was using it.
 var ErrRestored = errors.New("the database was restored while this process was running: restart it")
 
+// whole is [gatehouse.ErrPartial] if more is to be loaded into the store.
+func whole(ctx context.Context, store gatehouse.Store) error {
+	r, err := gatehouse.LastRestoration(ctx, store)
+	if err == nil && r != nil && r.Partial {
+		return gatehouse.ErrPartial
+	}
+	return err
+}
+
 // historyOf names the history of a store: the time of the restoration in which it
 // began, or 0.
 func historyOf(r *gatehouse.Restoration) string {

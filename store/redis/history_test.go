@@ -96,3 +96,19 @@ func TestChallengesEndWithARestoration(t *testing.T) {
 		}
 	}
 }
+
+// A store that is still to be filled gets no mark.
+func TestAPartialStoreIsLeftAlone(t *testing.T) {
+	behind := memory.New()
+	r := gatehouse.Restoration{At: time.Now(), From: "copy", Keep: gatehouse.KeepAll, Partial: true}
+	if err := r.Note(t.Context(), behind); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, shared.URL(), Options{Prefix: prefix()})
+	if _, err := c.Store(t.Context(), behind); !errors.Is(err, gatehouse.ErrPartial) {
+		t.Errorf("err = %v, want ErrPartial", err)
+	}
+	if err := Absent(t.Context(), behind); err != nil {
+		t.Errorf("it has a mark: %v", err)
+	}
+}

@@ -1,0 +1,269 @@
+//go:build unix
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/server"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/store/postgres"
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
+	servers "github.com/gatehouse-auth/gatehouse/test/service"
+)
+
+// interrupted is a store that does something before the n-th load or page.
+type interrupted struct {
+	movable
+	n  int
+	do func()
+}
+
+func (i *interrupted) step() {
+	if i.n--; i.n == 0 {
+		i.do()
+	}
+}
+
+func (i *interrupted) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Records, error) {
+	i.step()
+	return i.movable.Load(ctx, r)
+}
+
+func (i *interrupted) Walk(ctx context.Context, f func(*gatehouse.Records) error) error {
+	return i.movable.Walk(ctx, func(r *gatehouse.Records) error {
+		i.step()
+		return f(r)
+	})
+}
+
+// A PostgreSQL that is stopped for two seconds in the middle is waited for, as a
+// source and as a target, and while the copy is checked; a line says so, and
+// nothing is missing.
+func TestCopyWaitsForADatabaseThatIsAway(t *testing.T) {
+	p := servers.Postgres(t, servers.PostgresOptions{})
+	open := func() movable {
+		s, err := postgres.Open(t.Context(), p.URL(p.Database(t)), postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	first := many(t, 1300)
+	source := open()
+	if err := (copyStore{}).copy(t.Context(), quiet(), first, source); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		from, to movable
+		break1   int // the step of the target, or
+		break2   int // of the source
+	}{
+		"the target, in the beginning":       {first, open(), 1, 0},
+		"the target, in the middle":          {first, open(), 3, 0},
+		"the target, while it is checked":    {first, open(), 6, 0},
+		"the source, in the beginning":       {source, memory.New(), 0, 1},
+		"the source, in the middle":          {source, memory.New(), 0, 5},
+		"the source, while it is checked":    {source, memory.New(), 0, 14},
+		"both, which are on the same server": {source, open(), 2, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var said bytes.Buffer
+			program := &program{out: io.Discard, err: &said}
+			outage := func() {
+				if err := p.Stop(); err != nil {
+					t.Error(err)
+				}
+				go func() {
+					time.Sleep(2 * time.Second)
+					if err := p.Start(); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			from, to := &interrupted{c.from, c.break2, outage}, &interrupted{c.to, c.break1, outage}
+			if err := (copyStore{}).copy(t.Context(), program, from, to); err != nil {
+				t.Fatal(err)
+			}
+			if from.n > 0 || to.n > 0 {
+				t.Fatalf("%d and %d steps were left before the outage", from.n, to.n)
+			}
+			if got, want := digest(t, c.to), digest(t, first); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+			if n, again := strings.Count(said.String(), "is tried again for"), strings.Count(said.String(), "It answers again."); n != 1 || again != 1 {
+				t.Errorf("it said:\n%s", &said)
+			}
+		})
+	}
+}
+
+// What does not come back is not waited for without end, and an interruption ends
+// the waiting at once.
+func TestCopyGivesUp(t *testing.T) {
+	var said bytes.Buffer
+	away := fmt.Errorf("%w: no room", gatehouse.ErrUnavailable)
+	w := &patience{progress: (&program{err: &said}).progress(), most: time.Millisecond}
+	if err := w.try(t.Context(), "It", func() error { return away }); !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("err = %v, want %v", err, away)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w = &patience{progress: (&program{err: &said}).progress(), most: time.Hour}
+	if err := w.try(ctx, "It", func() error { cancel(); return away }); !errors.Is(err, gatehouse.ErrUnavailable) {
+		t.Errorf("err = %v, want %v", err, away)
+	}
+	if n := strings.Count(said.String(), "\n"); n != 1 {
+		t.Errorf("%d lines, want one for the outage that was waited for:\n%s", n, &said)
+	}
+}
+
+// A database that was filled in part cannot be used, only filled.
+func TestWhatIsFilledInPartIsNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, "from.db"))
+	environ := []string{"GATEHOUSE_DATA=" + dir, "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please"}
+	from, to := "sqlite:"+filepath.Join(dir, "from.db"), "sqlite:"+filepath.Join(dir, "gatehouse.db")
+	if _, status := run(t, append(environ, "GATEHOUSE_DATABASE="+from), "export", filepath.Join(dir, "archive")); status != 0 {
+		t.Fatalf("export: status %d", status)
+	}
+	for begun, again := range map[string][]string{"copy": {"copy", "--resume", from, to}, "archive": {"restore", "--resume", filepath.Join(dir, "archive")}} {
+		s, err := sqlite.Open(filepath.Join(dir, "gatehouse.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keep := gatehouse.KeepAll
+		if begun == "archive" {
+			keep = gatehouse.KeepNothing
+		}
+		r := gatehouse.Restoration{At: now(), From: begun, Keep: keep, Partial: true}
+		if err := errors.Join(r.Note(t.Context(), s), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		other := map[string][]string{"archive": {"copy", "--resume", from, to}, "copy": {"restore", "--resume", filepath.Join(dir, "archive")}}
+		for _, args := range [][]string{
+			{"user", "list"}, {"export", filepath.Join(dir, "never")}, {"copy", to, "sqlite:" + filepath.Join(dir, "never.db")}, other[begun],
+		} {
+			if out, status := run(t, environ, args...); status == 0 {
+				t.Errorf("%s of %s that was begun: status %d, %s", args[0], begun, status, out)
+			}
+		}
+		if _, status := run(t, environ, again...); status != 0 {
+			t.Errorf("%v: status %d", again, status)
+		}
+		if out, status := run(t, environ, "events", "list", "--kind", "restored"); status != 0 || !strings.Contains(out, "from="+begun) {
+			t.Errorf("%s: events: status %d, %s", begun, status, out)
+		}
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			_ = os.Remove(filepath.Join(dir, "gatehouse.db"+suffix))
+		}
+	}
+}
+
+// A service that is running on the database is noticed.
+func TestADatabaseInUseIsNotRestored(t *testing.T) {
+	p, redis := servers.Postgres(t, servers.PostgresOptions{}), servers.Redis(t)
+	for engine, more := range map[string][]string{
+		"SQLite":            nil,
+		"SQLite, Redis":     {"GATEHOUSE_REDIS=" + redis.URL() + "/1"},
+		"PostgreSQL":        {"GATEHOUSE_DATABASE=" + p.URL(p.Database(t))},
+		"PostgreSQL, Redis": {"GATEHOUSE_DATABASE=" + p.URL(p.Database(t)), "GATEHOUSE_REDIS=" + redis.URL() + "/2"},
+	} {
+		t.Run(engine, func(t *testing.T) {
+			environ := append([]string{"GATEHOUSE_DATA=" + t.TempDir(), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please"}, more...)
+			pr := &program{out: io.Discard, err: io.Discard, environ: environ, flags: map[string]string{}}
+			epoch := func(i *server.Instance) int64 {
+				u, err := i.Store.User(t.Context(), "u")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return u.Epoch
+			}
+			err := pr.openInstance(server.Open, func(ctx context.Context, i *server.Instance) error {
+				if err := i.Store.CreateUser(ctx, &gatehouse.User{ID: "u"}); err != nil {
+					return err
+				}
+				if _, status := run(t, environ, "restore", "--after-native"); status != exitFault || epoch(i) != 0 {
+					t.Errorf("in use: status %d, want %d, and epoch %d", status, exitFault, epoch(i))
+				}
+				if _, status := run(t, environ, "restore", "--after-native", "--in-use"); status != 0 {
+					t.Errorf("in use, and said so: status %d, want 0", status)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, status := run(t, environ, "restore", "--after-native"); status != 0 {
+				t.Errorf("not in use: status %d, want 0", status)
+			}
+		})
+	}
+}
+
+// Going on with a copy into a database that is in use is refused.
+func TestACopyDoesNotGoOnIntoADatabaseInUse(t *testing.T) {
+	dir := t.TempDir()
+	p := servers.Postgres(t, servers.PostgresOptions{})
+	from := filepath.Join(dir, "from.db")
+	fill(t, from)
+	for _, to := range []string{"sqlite:" + filepath.Join(dir, "gatehouse.db"), p.URL(p.Database(t))} {
+		environ := []string{"GATEHOUSE_DATA=" + dir, "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please", "GATEHOUSE_DATABASE=" + to}
+		if _, status := run(t, environ, "copy", "sqlite:"+from, to); status != 0 {
+			t.Fatalf("copy: status %d", status)
+		}
+		pr := &program{out: io.Discard, err: io.Discard, environ: environ, flags: map[string]string{}}
+		err := pr.openInstance(server.OpenExisting, func(context.Context, *server.Instance) error {
+			var said bytes.Buffer
+			if status := Main([]string{"copy", "--resume", "sqlite:" + from, to}, environ, nil, io.Discard, &said); status != exitFault ||
+				!strings.Contains(said.String(), "a service is running on this database: stop it first") {
+				t.Errorf("status %d, want %d\n%s", status, exitFault, &said)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Addresses need not stand where everybody can read them.
+func TestAddressesFromElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, filepath.Join(dir, "from.db"))
+	write := func(name, text string, mode os.FileMode) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	secret := write("to", "sqlite:"+filepath.Join(dir, "to.db")+"\n", 0o600)
+	environ := []string{"FROM=sqlite:nowhere", "FROM=sqlite:" + filepath.Join(dir, "from.db"), "NOTHING="}
+	if out, status := run(t, environ, "copy", "env:FROM", "file:"+secret); status != 0 || len(digests.FindAllString(out, -1)) != 2 {
+		t.Errorf("status %d, want 0", status)
+	}
+	for _, bad := range []string{
+		"env:", "env:MISSING", "env:NOTHING", "file:", "file:" + filepath.Join(dir, "missing"), "file:" + write("open", "sqlite:x", 0o644),
+		"file:" + write("empty", "\n", 0o600), "file:" + write("nonsense", "s3cret", 0o600), "file:" + dir,
+	} {
+		if _, status := run(t, environ, "copy", "env:FROM", bad); status != exitUsage {
+			t.Errorf("%s: status %d, want %d", bad, status, exitUsage)
+		}
+	}
+	var said bytes.Buffer
+	Main([]string{"copy", "env:FROM", "postgres://ann:s3cret@127.0.0.1:1/app"}, environ, nil, io.Discard, &said)
+	if !strings.Contains(said.String(), "The password of postgres://ann@127.0.0.1:1/app can be read by every user") || strings.Contains(said.String(), "s3cret") {
+		t.Errorf("a password on the command line: %s", &said)
+	}
+}
