@@ -58,7 +58,7 @@ func Load(in Input) (*Loaded, error) {
 	l.refuseUnknown()
 	l.applyAliases()
 	l.applyDefaults()
-	l.ReadSecretFiles()
+	l.readSecretFiles()
 	l.check()
 	if len(l.faults) > 0 {
 		return &l.Loaded, Faults(l.faults)

@@ -95,7 +95,7 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingInEverySpelling(t *testing.T) {
 	samples := map[string]string{
 		"config": "other.yaml", "mode": "production", "listen": "127.0.0.1:9", "url": "https://a.example", "data": "d",
-		"database": "sqlite:x.db", "redis": "redis://127.0.0.1", "redis-use": "limits", "secret": strong, "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
+		"database": "sqlite:x.db", "redis": "redis://127.0.0.1", "redis-use": "limits", "secret": strong, "database-file": "d", "redis-file": "r", "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"breach-file": "b", "breach-range-url": "https://r.example/range", "breach-range-away": "accept",
@@ -124,7 +124,7 @@ func TestEverySettingInEverySpelling(t *testing.T) {
 			}
 		}
 		files := func(more ...string) map[string]string {
-			f := map[string]string{"s": strong, "other.yaml": ""}
+			f := map[string]string{"s": strong, "d": "sqlite:x.db", "r": "redis://127.0.0.1", "other.yaml": ""}
 			for i := 0; i < len(more); i += 2 {
 				f[more[i]] = more[i+1]
 			}
@@ -168,6 +168,12 @@ func TestAliases(t *testing.T) {
 			func(s *Settings) bool { return string(s.Secret.Reveal()) == strong2 }},
 		{"our database beats MONGODB_URI", in{env: []string{"MONGODB_URI=mongodb://db/app", "GATEHOUSE_DATABASE=sqlite:x.db"}},
 			func(s *Settings) bool { return s.DatabaseFile() == "x.db" }},
+		{"and so does our file", in{files: map[string]string{"d": "sqlite:x.db\n"}, env: []string{"MONGODB_URI=mongodb://db/app", "GATEHOUSE_DATABASE_FILE=d"}},
+			func(s *Settings) bool { return s.DatabaseFile() == "x.db" }},
+		{"a password in a file is no fault of the flag that names it", in{
+			files: map[string]string{"d": "postgres://u:p@localhost/x", "r": "redis://:p@localhost"},
+			flags: map[string]string{"database-file": "d", "redis-file": "r"},
+		}, func(s *Settings) bool { return s.Database == "postgres://u:p@localhost/x" && s.Redis == "redis://:p@localhost" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, err := c.i.load(t)
@@ -281,6 +287,9 @@ func TestRefusals(t *testing.T) {
 		// Secrets.
 		{env("GATEHOUSE_SECRET=short"), `environment GATEHOUSE_SECRET: has 5 bytes and needs at least 32; make one with: openssl rand -base64 48`},
 		{in{files: map[string]string{"s": "\n"}, env: []string{"GATEHOUSE_SECRET_FILE=s"}}, `environment GATEHOUSE_SECRET_FILE: s is empty`},
+		{in{files: map[string]string{"d": "sqlite:x.db"}, env: []string{"GATEHOUSE_DATABASE=sqlite:y.db", "GATEHOUSE_DATABASE_FILE=d"}}, `environment GATEHOUSE_DATABASE_FILE: and database (environment GATEHOUSE_DATABASE) are both set; keep one`},
+		{in{files: map[string]string{"r": "s3cret"}, env: []string{"GATEHOUSE_REDIS_FILE=r"}}, `r: redis must be a URL such as redis://gatehouse@redis.example.com:6379, rediss:// with TLS, redis+sentinel://, redis+cluster:// or unix://`},
+		{env("GATEHOUSE_REDIS_FILE=none"), `environment GATEHOUSE_REDIS_FILE: none no such file or directory`},
 		{env("GATEHOUSE_SECRET_FILE=none"), `environment GATEHOUSE_SECRET_FILE: none no such file or directory`},
 
 		// Production mode.

@@ -91,22 +91,34 @@ func syncFolder(name string) error {
 	return nil
 }
 
-// ReadSecretFiles puts what is in the files in the place of the secrets.
-func (l *loader) ReadSecretFiles() {
+// readSecretFiles puts what is in the files in the place of the secrets, and of the
+// addresses that may hold one.
+func (l *loader) readSecretFiles() {
 	for _, p := range l.Settings.secrets() {
-		if *p.file == "" {
-			continue
+		if secret, from, ok := l.secretFile(p.name, *p.file); ok {
+			*p.secret, l.from[p.name] = secret, from
 		}
-		from := l.From(p.name + "-file")
-		if other, both := l.from[p.name]; both {
-			l.fault(from, p.name+"-file", "and %s (%s) are both set; keep one", strings.ReplaceAll(p.name, "-", "_"), other)
-			continue
-		}
-		secret, err := ReadSecretFile(*p.file)
-		if err != nil {
-			l.fault(from, p.name+"-file", "%s %v", *p.file, err)
-			continue
-		}
-		*p.secret, l.from[p.name] = secret, from
 	}
+	for _, p := range l.Settings.addresses() {
+		if secret, _, ok := l.secretFile(p.name, *p.file); ok {
+			*p.address, l.from[p.name] = string(secret.Reveal()), Source{Kind: "file", Name: *p.file}
+		}
+	}
+}
+
+// secretFile is what is in the file that the setting beside this one names.
+func (l *loader) secretFile(name, file string) (gatehouse.Secret, Source, bool) {
+	if file == "" {
+		return gatehouse.Secret{}, Source{}, false
+	}
+	from := l.From(name + "-file")
+	if other, both := l.from[name]; both {
+		l.fault(from, name+"-file", "and %s (%s) are both set; keep one", strings.ReplaceAll(name, "-", "_"), other)
+		return gatehouse.Secret{}, Source{}, false
+	}
+	secret, err := ReadSecretFile(file)
+	if err != nil {
+		l.fault(from, name+"-file", "%s %v", file, err)
+	}
+	return secret, from, err == nil
 }

@@ -27,6 +27,10 @@ type Settings struct {
 	Data     string `name:"data" group:"Storage" own:"true" is:"folder" default:"gatehouse-data" placeholder:"DIR" help:"Data folder. Made with mode 0700 at first start; holds the database and the secret unless they are set otherwise."`
 	Database string `name:"database" group:"Storage" own:"true" is:"database" preset:"sqlite:gatehouse.db in the data folder" placeholder:"URL" help:"Where users and sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or mongodb://USER:PASSWORD@HOST/DATABASE. Instances that share it must have the same master secret."`
 	Redis    string `name:"redis" group:"Storage" is:"URL" placeholder:"URL" help:"Redis or Valkey in front of the database: redis://USER:PASSWORD@HOST:6379, rediss:// with TLS, redis+sentinel:// or redis+cluster://. All instances on one database must have the same." cost:"Sessions are as durable as the persistence of Redis is; docs/redis.md says how to set it."`
+	// Their addresses, if they hold a password.
+	DatabaseAddressFile string `name:"database-file" group:"Storage" is:"file" placeholder:"FILE" help:"File with the address of the database, readable by its owner alone (below /run/secrets any mode will do): for an address with a password in it."`
+	RedisAddressFile    string `name:"redis-file" group:"Storage" is:"file" placeholder:"FILE" help:"File with the address of Redis, likewise."`
+
 	RedisUse string `name:"redis-use" group:"Storage" choices:"all,limits" default:"all" placeholder:"WHAT" help:"What is kept in Redis: all is sessions, challenges and limits; limits is only these, which then are exact across instances."`
 
 	Secret             gatehouse.Secret `kong:"-" name:"secret" group:"Secrets" preset:"made at first start and kept in the file secret of the data folder" help:"Master secret, from which the keys of refresh tokens and of stored signing keys are derived: at least 32 bytes, for instance from openssl rand -base64 48. Whoever has it can log in as anybody; losing it logs everybody out."`
@@ -135,6 +139,20 @@ type secretPair struct {
 	name   string
 	secret *gatehouse.Secret
 	file   *string
+}
+
+// addressPair is an address that may hold a password, and the setting that names a
+// file with it.
+type addressPair struct {
+	name          string
+	address, file *string
+}
+
+func (s *Settings) addresses() []addressPair {
+	return []addressPair{
+		{"database", &s.Database, &s.DatabaseAddressFile},
+		{"redis", &s.Redis, &s.RedisAddressFile},
+	}
 }
 
 func (s *Settings) secrets() []secretPair {
