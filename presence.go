@@ -40,5 +40,5 @@ func Served(ctx context.Context, s Store) (bool, error) {
 	case listening.Err() != nil, errors.Is(err, errors.ErrUnsupported):
 		return false, nil
 	}
-	return false, storeFault("listen", err)
+	return false, err
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +79,7 @@ func (c copyStore) copy(ctx context.Context, p *program, from, to movable) error
 			return usageError("what was interrupted there is no copy: go on with gatehouse restore")
 		}
 		r.At = before.At
-	} else if err := requireEmpty(ctx, to, "the new database"); err != nil {
+	} else if err := requireEmpty(ctx, to, "the new database", c.Resume); err != nil {
 		return err
 	}
 	if err := r.Note(ctx, to); err != nil {
@@ -135,15 +134,21 @@ func (c copyStore) transfer(ctx context.Context, from movable, t *transfer) erro
 			return target
 		})
 		if target != nil {
-			return nil
+			return errTarget
 		}
 		return err
 	})
-	if err = cmp.Or(target, err); err != nil {
+	if target != nil {
+		return target
+	}
+	if err != nil {
 		return err
 	}
 	return t.flush(ctx)
 }
+
+// errTarget: it is not the source that is away.
+var errTarget = errors.New("the new database")
 
 // errStopped: somebody stopped what was under way.
 var errStopped = errors.New("interrupted")

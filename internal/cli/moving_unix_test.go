@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -102,7 +103,7 @@ func TestCopyWaitsForADatabaseThatIsAway(t *testing.T) {
 			if got, want := digest(t, c.to), digest(t, first); got != want {
 				t.Errorf("%v, want %v", got, want)
 			}
-			if n, again := strings.Count(said.String(), "is tried again for"), strings.Count(said.String(), "It answers again."); n != 1 || again != 1 {
+			if n, again := strings.Count(said.String(), "is tried again for"), strings.Count(said.String(), "It can be used again."); n != 1 || again != 1 {
 				t.Errorf("it said:\n%s", &said)
 			}
 		})
@@ -126,6 +127,27 @@ func TestCopyGivesUp(t *testing.T) {
 	if n := strings.Count(said.String(), "\n"); n != 1 {
 		t.Errorf("%d lines, want one for the outage that was waited for:\n%s", n, &said)
 	}
+}
+
+// A new database that stays full ends the copy, and nothing says that it was well.
+func TestCopyIntoAFullDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		began := time.Now()
+		err := (copyStore{}).copy(t.Context(), &program{out: io.Discard, err: &said}, many(t, 1300), &full{memory.New()})
+		if !errors.Is(err, gatehouse.ErrUnavailable) || time.Since(began) < time.Minute || time.Since(began) > 2*time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		if strings.Contains(said.String(), "again.") || strings.Count(said.String(), "tried again") != 1 {
+			t.Errorf("it said:\n%s", &said)
+		}
+	})
+}
+
+type full struct{ *memory.Store }
+
+func (full) Load(context.Context, *gatehouse.Records) (*gatehouse.Records, error) {
+	return nil, fmt.Errorf("%w: no room", gatehouse.ErrUnavailable)
 }
 
 // A database that was filled in part cannot be used, only filled.

@@ -25,7 +25,7 @@ const (
 func (w *patience) works() {
 	if !w.since.IsZero() {
 		w.progress.end()
-		w.progress.p.say("It answers again.")
+		w.progress.p.say("It can be used again.")
 	}
 	w.since = time.Time{}
 }
@@ -49,7 +49,7 @@ func (w *patience) try(ctx context.Context, what string, do func() error) error 
 		case w.since.IsZero():
 			w.since, pause = time.Now(), firstPause
 			w.progress.end()
-			w.progress.p.say(what + " does not answer, and is tried again for " + most.String() + ": " + err.Error())
+			w.progress.p.say(what + " cannot be used, and is tried again for " + most.String() + ": " + err.Error())
 		case time.Since(w.since) >= most:
 			return err
 		}

@@ -206,7 +206,7 @@ func (c restore) load(ctx context.Context, p *program, to movable, from io.Reade
 			return usageError("what was interrupted there was to keep other things, or was a copy: go on with the same command and flags")
 		}
 		r.At = before.At
-	} else if err := requireEmpty(ctx, to, "the database"); err != nil {
+	} else if err := requireEmpty(ctx, to, "the database", c.Resume); err != nil {
 		return err
 	}
 	if err := r.Note(ctx, to); err != nil {

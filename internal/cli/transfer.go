@@ -85,12 +85,15 @@ func withoutNote(r *gatehouse.Records) *gatehouse.Records {
 var errDiffer = errors.New("the two are not the same")
 
 // requireEmpty is nil if nothing is in the store.
-func requireEmpty(ctx context.Context, s gatehouse.Mover, what string) error {
+func requireEmpty(ctx context.Context, s gatehouse.Mover, what string, resume bool) error {
 	err := s.Walk(ctx, func(*gatehouse.Records) error { return errNotEmpty })
-	if errors.Is(err, errNotEmpty) {
-		return fmt.Errorf("%s is not empty: name a new one, or go on with --resume if an earlier try was interrupted", what)
+	switch {
+	case !errors.Is(err, errNotEmpty):
+		return err
+	case resume:
+		return fmt.Errorf("%s is not empty, and no interrupted try is what filled it, or it has been in use since: name a new one", what)
 	}
-	return err
+	return fmt.Errorf("%s is not empty: name a new one, or go on with --resume if an earlier try was interrupted", what)
 }
 
 var errNotEmpty = errors.New("not empty")
