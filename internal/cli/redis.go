@@ -31,6 +31,6 @@ func (c redisLeave) Run(p *program) error {
 	if err := database.LeaveRedis(ctx); err != nil {
 		return err
 	}
-	p.say("The database can be used without Redis, or with another one, from now on. Before the same one is used again, let two minutes pass.")
+	p.say("The database can be used without Redis, or with another one, from now on.")
 	return nil
 }

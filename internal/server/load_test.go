@@ -173,7 +173,9 @@ func TestAliases(t *testing.T) {
 		{"a password in a file is no fault of the flag that names it", in{
 			files: map[string]string{"d": "postgres://u:p@localhost/x", "r": "redis://:p@localhost"},
 			flags: map[string]string{"database-file": "d", "redis-file": "r"},
-		}, func(s *Settings) bool { return s.Database == "postgres://u:p@localhost/x" && s.Redis == "redis://:p@localhost" }},
+		}, func(s *Settings) bool {
+			return s.Database == "postgres://u:p@localhost/x" && s.Redis == "redis://:p@localhost"
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, err := c.i.load(t)

@@ -188,7 +188,7 @@ func (s *Store) sealed(u *gatehouse.User) string {
 }
 
 // bound is what a copy is sealed to.
-func (s *Store) bound(id string) []byte { return []byte(s.history + " " + id) }
+func (s *Store) bound(id string) []byte { return []byte(s.history.String() + " " + id) }
 
 // open is the user of a sealed copy.
 func (s *Store) open(id, sealed string) (*gatehouse.User, error) {

@@ -4,21 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// A restored database is one with another history, and Redis knows things of the
-// former. What it knows is told apart by the note that every restoration leaves in
-// the database: nobody who restores has to reach Redis, or to think of it.
+// A restored database is one with another history, and so is one that was used
+// without this Redis for a while; and Redis knows things of the former. The two are
+// told apart by what stands in the database: the note that every restoration leaves,
+// and how often the mark was changed. Nobody who restores has to reach Redis, or to
+// think of it.
 //
-//   - copies of users are sealed to the history;
-//   - sessions are decided about by the epochs of their users, which rise;
-//   - challenges are removed by the first process that finds the note.
+//   - Copies of users are sealed to the history.
+//   - Challenges are removed by the first process in the new history.
+//   - Sessions are decided about by the epochs of their users, which a restoration
+//     raises. When Redis was left in between they are ended: they were given up.
 
 // ErrRestored: the database was restored while a process was using it.
-var ErrRestored = errors.New("the database was restored while this process was running: restart it")
+var ErrRestored = errors.New("the database was restored, or used without this Redis, while this process was running: restart it")
 
 // whole is [gatehouse.ErrPartial] if more is to be loaded into the store.
 func whole(ctx context.Context, store gatehouse.Store) error {
@@ -29,56 +32,96 @@ func whole(ctx context.Context, store gatehouse.Store) error {
 	return err
 }
 
-// historyOf names the history of a store: the time of the restoration in which it
-// began, or 0.
-func historyOf(r *gatehouse.Restoration) string {
-	if r == nil {
-		return "0"
-	}
-	return strconv.FormatInt(r.At.UnixMilli(), 10)
+// era is the history of a store behind, as it is known to a Redis.
+type era struct {
+	paired   int64 // version of the mark
+	restored int64 // time of the last restoration, or 0
 }
 
-// begin finds out in which history the store behind is, and removes the challenges
-// of a former one. If it ends in the middle, the next process goes on. Those that
-// were made since the restoration are of other processes that begin now.
+// readEra reads it from the store behind, with what it is made of.
+func readEra(ctx context.Context, behind gatehouse.Store) (era, *gatehouse.Setting, *gatehouse.Restoration, error) {
+	mark, err := readMark(ctx, behind)
+	if err != nil {
+		return era{}, nil, nil, err
+	}
+	h := era{paired: mark.Version}
+	r, err := gatehouse.LastRestoration(ctx, behind)
+	if r != nil {
+		h.restored = r.At.UnixMilli()
+	}
+	return h, mark, r, err
+}
+
+func (h era) String() string { return fmt.Sprintf("%d %d", h.paired, h.restored) }
+
+// begin finds out in which history the store behind is, and ends what is of a former
+// one. If it stops in the middle, the next process goes on. What was made since is
+// of other processes that begin now.
 func (s *Store) begin(ctx context.Context) error {
-	r, err := gatehouse.LastRestoration(ctx, s.behind)
+	h, mark, r, err := readEra(ctx, s.behind)
 	if err != nil {
 		return err
 	}
-	s.history = historyOf(r)
-	if r == nil {
-		return nil
-	}
+	s.history = h
 	key := []string{s.c.key("history", "")}
-	known, err := s.c.one(ctx, "read history", command{word: []string{"GET"}, keys: key, reads: true})
-	if err != nil || known.text == s.history {
+	a, err := s.c.one(ctx, "read history", command{word: []string{"GET"}, keys: key, reads: true})
+	if err != nil || a.text == h.String() {
 		return err
 	}
-	if r.Keep != gatehouse.KeepAll {
-		err := walkKind(ctx, s.c, challengeKey, readChallenge, func(list []*gatehouse.Challenge) error {
-			for _, x := range list {
-				if x.CreatedAt.After(r.At) {
-					continue
-				}
-				if _, err := s.TakeChallenge(ctx, x.ID); err != nil && !errors.Is(err, gatehouse.ErrNotFound) {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	var known era
+	if _, err := fmt.Sscan(a.text, &known.paired, &known.restored); err != nil {
+		known.paired = h.paired // it knows of none
+	}
+	if known.paired != h.paired {
+		if err := s.endSessions(ctx, mark.UpdatedAt); err != nil {
+			return err
+		}
+		if err := s.removeChallenges(ctx, mark.UpdatedAt); err != nil {
 			return err
 		}
 	}
-	_, err = s.c.one(ctx, "write history", command{word: []string{"SET"}, keys: key, args: []string{s.history}})
+	if r != nil && known.restored != h.restored && r.Keep != gatehouse.KeepAll {
+		if err := s.removeChallenges(ctx, r.At); err != nil {
+			return err
+		}
+	}
+	_, err = s.c.one(ctx, "write history", command{word: []string{"SET"}, keys: key, args: []string{h.String()}})
 	return err
 }
 
-// sameHistory is nil unless the store behind was restored since it was opened.
+func (s *Store) removeChallenges(ctx context.Context, until time.Time) error {
+	return walkKind(ctx, s.c, challengeKey, readChallenge, func(list []*gatehouse.Challenge) error {
+		for _, x := range list {
+			if x.CreatedAt.After(until) {
+				continue
+			}
+			if _, err := s.TakeChallenge(ctx, x.ID); err != nil && !errors.Is(err, gatehouse.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) endSessions(ctx context.Context, until time.Time) error {
+	return walkKind(ctx, s.c, sessionKey, readSession, func(list []*gatehouse.Session) error {
+		for _, x := range list {
+			if x.CreatedAt.After(until) || !x.TerminatedAt.IsZero() {
+				continue
+			}
+			x.TerminatedAt = until
+			if err := s.SaveSession(ctx, x); err != nil && !errors.Is(err, gatehouse.ErrStale) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sameHistory is nil unless that of the store behind is another one by now.
 func (s *Store) sameHistory(ctx context.Context) error {
-	r, err := gatehouse.LastRestoration(ctx, s.behind)
-	if err == nil && historyOf(r) != s.history {
+	h, _, _, err := readEra(ctx, s.behind)
+	if err == nil && h != s.history {
 		return fmt.Errorf("redis: %w: %w", gatehouse.ErrUnavailable, ErrRestored)
 	}
 	return err

@@ -112,3 +112,49 @@ func TestAPartialStoreIsLeftAlone(t *testing.T) {
 		t.Errorf("it has a mark: %v", err)
 	}
 }
+
+// Who goes on without Redis, and comes back to it, finds nothing there of before.
+func TestNothingComesBackWithRedis(t *testing.T) {
+	behind, o, ctx := memory.New(), Options{Prefix: prefix()}, t.Context()
+	before, past := openStore(t, shared.URL(), o, behind), time.Now().Add(-time.Minute)
+	u := ann("u")
+	err := errors.Join(
+		before.CreateUser(ctx, u),
+		before.CreateSession(ctx, &gatehouse.Session{ID: "s", UserID: "u", CreatedAt: past, ExpiresAt: past.Add(time.Hour)}),
+		before.CreateChallenge(ctx, &gatehouse.Challenge{ID: "c", CreatedAt: past}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.User(ctx, "u"); err != nil { // a copy is there now
+		t.Fatal(err)
+	}
+	if err := Leave(ctx, behind); err != nil {
+		t.Fatal(err)
+	}
+	u.Epoch++
+	if err := behind.SaveUser(ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		after := openStore(t, shared.URL(), o, behind)
+		if got, err := after.User(ctx, "u"); err != nil || got.Epoch != u.Epoch {
+			t.Errorf("the user: epoch %d, %v, want %d", got.Epoch, err, u.Epoch)
+		}
+		if x, err := after.Session(ctx, "s"); err == nil && x.TerminatedAt.IsZero() {
+			t.Errorf("the session is back: %+v", x)
+		}
+		if _, err := after.Challenge(ctx, "c"); !errors.Is(err, gatehouse.ErrNotFound) {
+			t.Errorf("the proof is back: %v", err)
+		}
+		if err := after.CreateSession(ctx, &gatehouse.Session{ID: "new", UserID: "u", CreatedAt: time.Now().Add(time.Second)}); err != nil && !errors.Is(err, gatehouse.ErrExists) {
+			t.Fatal(err)
+		}
+		if x, err := after.Session(ctx, "new"); err != nil || !x.TerminatedAt.IsZero() {
+			t.Errorf("a session of afterwards: %+v, %v", x, err)
+		}
+	}
+	if err := before.Ready(ctx); !errors.Is(err, ErrRestored) {
+		t.Errorf("Ready of a process of before: %v, want ErrRestored", err)
+	}
+}

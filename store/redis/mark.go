@@ -139,7 +139,7 @@ func (c *Client) pair(ctx context.Context, behind gatehouse.Store) error {
 				return err
 			}
 		}
-		s.Value = []byte(here)
+		s.Value, s.UpdatedAt = []byte(here), time.Now().UTC().Truncate(time.Millisecond)
 		if err := behind.SaveSetting(ctx, s); err != nil && !errors.Is(err, gatehouse.ErrStale) {
 			return fmt.Errorf("redis: mark of the database: %w", err)
 		}

@@ -18,7 +18,7 @@ type Store struct {
 	// copies says that users are copied.
 	copies bool
 	// history is that of the store behind, to which copies are sealed.
-	history string
+	history era
 }
 
 // passed are the methods that the store behind answers as it is.
