@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,4 +255,68 @@ func TestARestorationCanBeAppliedAgain(t *testing.T) {
 			t.Errorf("still under way: %v", under)
 		}
 	})
+}
+
+// pulled breaks when users have been saved so many times.
+type pulled struct {
+	*memory.Store
+	left atomic.Int64
+}
+
+var errPulled = errors.New("the plug was pulled")
+
+func (p *pulled) SaveUser(ctx context.Context, u *gatehouse.User) error {
+	if p.left.Add(-1) < 0 {
+		return errPulled
+	}
+	return p.Store.SaveUser(ctx, u)
+}
+
+// Sessions are kept in spite of an interruption, but for those of the users in hand
+// at that moment, and none comes back that was void.
+func TestKeepingSessionsIsInterrupted(t *testing.T) {
+	const users, inHand = 200, 32
+	for cut := range 10 {
+		s, all := &pulled{Store: memory.New()}, &gatehouse.Records{}
+		for n := range users {
+			id := strconv.Itoa(n)
+			all.Users = append(all.Users, &gatehouse.User{ID: id, Version: 1, Epoch: 3})
+			all.Sessions = append(all.Sessions,
+				&gatehouse.Session{ID: "good " + id, Version: 1, UserID: id, Epoch: 3},
+				&gatehouse.Session{ID: "void " + id, Version: 1, UserID: id, Epoch: 2},
+				&gatehouse.Session{ID: "ahead " + id, Version: 1, UserID: id, Epoch: 4})
+		}
+		loadAll(t, s, all)
+		r := gatehouse.Restoration{At: time.Now(), From: "native", Keep: gatehouse.KeepSessions}
+		s.left.Store(int64(cut * 19))
+		if _, err := r.Apply(t.Context(), s); !errors.Is(err, errPulled) {
+			t.Fatalf("cut %d: err = %v, want %v", cut, err, errPulled)
+		}
+		s.left.Store(1000)
+		r.At = r.At.Add(time.Second)
+		n, err := r.Apply(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Users != users || n.Kept+n.Ended != 3*users || n.Kept < users-inHand {
+			t.Errorf("cut %d: %+v", cut, n)
+		}
+		epochs := map[string]int64{}
+		after := everything(t, s)
+		for _, u := range after.Users {
+			epochs[u.ID] = u.Epoch
+		}
+		good := 0
+		for _, x := range after.Sessions {
+			// Nor does one when epochs rise as they do.
+			if d := x.Epoch - epochs[x.UserID]; d == 0 && strings.HasPrefix(x.ID, "good ") {
+				good++
+			} else if d >= 0 && d < 1000 {
+				t.Errorf("cut %d: %s is at the epoch of its user and %d", cut, x.ID, d)
+			}
+		}
+		if good != n.Kept {
+			t.Errorf("cut %d: %d sessions are good, and %d were kept", cut, good, n.Kept)
+		}
+	}
 }

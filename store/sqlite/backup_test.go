@@ -322,3 +322,36 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	})
 }
+
+// Who has it open is noticed, and to look leaves it as it was.
+func TestInUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	if err := InUse(t.Context(), path); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file was made: %v", err)
+	}
+	s := open(t, path, Options{})
+	addSession(t, s, 1)
+	if err := InUse(t.Context(), path); !errors.Is(err, ErrInUse) {
+		t.Errorf("open: err = %v, want ErrInUse", err)
+	}
+	addSession(t, s, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := InUse(t.Context(), path); err != nil {
+			t.Errorf("closed: %v", err)
+		}
+	}
+	s = open(t, path, Options{})
+	addSession(t, s, 3)
+	if err := os.WriteFile(path+"2", []byte("nothing of ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := InUse(t.Context(), path+"2"); !errors.Is(err, ErrForeign) {
+		t.Errorf("a foreign file: %v, want ErrForeign", err)
+	}
+}

@@ -210,6 +210,9 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if _, err := s.Session(t.Context(), "s1"); err != nil {
 		t.Errorf("a read: %v", err)
 	}
+	if err := InUse(t.Context(), path); !errors.Is(err, ErrInUse) {
+		t.Errorf("in use: err = %v, want ErrInUse", err)
+	}
 	if err := Restore(t.Context(), path, path, RestoreOptions{Replace: true}); !errors.Is(err, ErrInUse) {
 		t.Errorf("restore: err = %v, want ErrInUse", err)
 	}
