@@ -81,7 +81,7 @@ func (r Restoration) Records(in *Records) *Records {
 type Renewal struct {
 	Users      int // whose epoch rose
 	Kept       int // sessions that go on
-	Ended      int // sessions that do not, and had not been ended before
+	Ended      int // sessions that do not, and had not been terminated
 	Challenges int // that are gone
 	Tasks      int // that are gone
 }
