@@ -118,10 +118,7 @@ func TestImportIsTheFirstCommand(t *testing.T) {
 			"GATEHOUSE_DATA=" + filepath.Join(dir, "data"), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please",
 			"GATEHOUSE_HASH_MEMORY=64KiB", "GATEHOUSE_HASH_TIME=1", "GATEHOUSE_DATABASE=" + address,
 		}
-		d, err := databaseAt(address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := server.DatabaseOf(&server.Settings{Database: address})
 		dry := []string{"import", "--dry-run", "--format", "generic", export}
 		if out, status := run(t, environ, dry...); status != 0 || number(t, `would be imported +(\d+)`, out) != 1 {
 			t.Errorf("%s: dry run before anything is there: status %d", d.Engine(), status)
