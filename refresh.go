@@ -30,10 +30,11 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 		return nil, errInvalidRefreshToken
 	}
 	// What was read lately may be old. That is good enough to rotate on, since
-	// the save compares versions, but for nothing else.
+	// the save compares versions, but for nothing else: who gets the token that
+	// another caller has made must be able to count on it.
 	s, err := g.readSession(ctx, sid)
 	if err == nil && s.Generation != presented {
-		s, err = g.freshSession(ctx, sid)
+		s, err = g.settledSession(ctx, sid)
 	}
 	for range maxRaces {
 		if errors.Is(err, ErrNotFound) {
@@ -75,7 +76,7 @@ func (g *Gatehouse) Refresh(ctx context.Context, refreshToken string) (*Login, e
 			err = g.store.SaveSession(writing, &next)
 			cancel()
 			if errors.Is(err, ErrStale) {
-				s, err = g.freshSession(ctx, sid) // somebody was faster
+				s, err = g.settledSession(ctx, sid) // somebody was faster
 				continue
 			}
 			if err != nil {
@@ -129,12 +130,6 @@ func (g *Gatehouse) inGrace(s *Session, t time.Time) bool {
 	}
 	age := t.Sub(s.RotatedAt)
 	return age <= g.cfg.RotationGrace && age >= -clockSkew
-}
-
-// freshSession reads a session past what is remembered.
-func (g *Gatehouse) freshSession(ctx context.Context, id string) (*Session, error) {
-	g.sessions.Delete(id)
-	return g.readSession(ctx, id)
 }
 
 // A refresh token is 56 bytes in base64url: the session's UUID, the generation,

@@ -206,8 +206,7 @@ func (g *Gatehouse) terminate(ctx context.Context, id, why string) error {
 		return storeFault("session", err)
 	}
 	if !s.TerminatedAt.IsZero() {
-		g.sessions.Delete(id)
-		return nil
+		return g.endSettled(ctx, id)
 	}
 	kind := EventSessionTerminated
 	switch why {
@@ -232,10 +231,28 @@ func (g *Gatehouse) end(ctx context.Context, id string) error {
 		s.ExpiresAt = s.TerminatedAt.Add(2 * g.cfg.AccessTokenLifetime)
 		return nil
 	})
-	if errors.Is(err, errUnchanged) || errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, errUnchanged):
+		return g.endSettled(ctx, id)
+	case errors.Is(err, ErrNotFound):
 		return nil
 	}
 	return err
+}
+
+// endSettled is nil if the end of a session that somebody else has written holds.
+// That one may have been told that it does not.
+func (g *Gatehouse) endSettled(ctx context.Context, id string) error {
+	s, err := g.settledSession(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case s.TerminatedAt.IsZero():
+		return storeFault("end session", fmt.Errorf("%w: the end of the session was lost", ErrUnavailable))
+	}
+	return nil
 }
 
 // tidySessions ends the sessions that a new epoch has made void already, so that

@@ -39,18 +39,21 @@ func (s *Store) SaveChallenge(ctx context.Context, c *gatehouse.Challenge) error
 	if err != nil {
 		return err
 	}
-	if _, err := s.save(ctx, challengeKey, c.ID, strconv.FormatInt(c.Version, 10), text, c.ExpiresAt, unowned, true); err != nil {
+	// What was counted stays counted.
+	kept := func(string) (command, bool) { return command{}, false }
+	if _, err := s.save(ctx, challengeKey, c.ID, strconv.FormatInt(c.Version, 10), text, c.ExpiresAt, unowned, true, kept); err != nil {
 		return err
 	}
 	c.Version = saved.Version
 	return nil
 }
 
-// TakeChallenge implements [gatehouse.Store].
+// TakeChallenge implements [gatehouse.Store]. One that was taken stays taken, even
+// if too few replicas know of it and nobody gets it.
 func (s *Store) TakeChallenge(ctx context.Context, id string) (*gatehouse.Challenge, error) {
-	a, err := s.c.one(ctx, "take", command{
+	a, err := s.c.replicated(ctx, "take", command{
 		script: takeScript, keys: []string{s.c.key(challengeKey, id), s.c.expiries(challengeKey, id)}, args: []string{id},
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

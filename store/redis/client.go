@@ -31,6 +31,12 @@ type Options struct {
 	Prefix string
 	// Timeout is how long an answer may take. Default 3 seconds.
 	Timeout time.Duration
+	// Replicas is how many replicas have a session or challenge before the write is
+	// acknowledged; if they do not have it in time, the answer is
+	// gatehouse.ErrUnavailable. So a failover to one of them loses nothing of it.
+	// [NoReplicas] waits for none. Default 1 with Sentinel, and with whatever other
+	// Redis has replicas when it is opened; otherwise none.
+	Replicas int
 	// CacheFor is how long a copy of a user is kept. It bounds how long a failover
 	// that lost the newest writes can show an old one. Default 2 minutes.
 	CacheFor time.Duration
@@ -45,7 +51,9 @@ type Client struct {
 	wire     wire
 	where    string
 	options  Options
+	replicas int // that are waited for
 	warnings []string
+	waiting  []string // warnings about replicas, for who keeps sessions
 	seal     cipher.AEAD
 	hide     []byte // the key for what limits are counted by
 }
@@ -90,7 +98,7 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 }
 
 // Warnings are sentences on settings of the server with which Gatehouse works, but
-// may lose something.
+// may lose something. Those about replicas are there once [Client.Store] was called.
 func (c *Client) Warnings() []string { return c.warnings }
 
 // String is where the Redis is, without credentials.

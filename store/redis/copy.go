@@ -126,9 +126,11 @@ func (s *Store) DeleteUser(ctx context.Context, id string, version int64) error 
 func (s *Store) blocked(ctx context.Context, id string, write func(context.Context) error) error {
 	block := rand.Text()
 	keys := []string{s.c.key(userKey, id), s.c.key(blockKey, id)}
-	if _, err := s.c.one(ctx, "block user", command{
+	lift := command{script: liftScript, keys: keys, args: []string{block}}
+	// A replica that takes over without the block would show the copy of before.
+	if _, err := s.c.replicated(ctx, "block user", command{
 		script: blockScript, keys: keys, args: []string{block, strconv.Itoa(int(blockFor.Seconds()))},
-	}); err != nil {
+	}, func(answer) (command, bool) { return lift, true }); err != nil {
 		return err
 	}
 	writing, cancel := context.WithTimeout(ctx, writeFor)
@@ -136,7 +138,7 @@ func (s *Store) blocked(ctx context.Context, id string, write func(context.Conte
 	err := write(writing)
 	if err == nil || errors.Is(err, gatehouse.ErrStale) || errors.Is(err, gatehouse.ErrExists) || errors.Is(err, gatehouse.ErrNotFound) {
 		// If this fails, the store behind is read until the block ends by itself.
-		_, _ = s.c.one(context.WithoutCancel(ctx), "lift block", command{script: liftScript, keys: keys, args: []string{block}})
+		_, _ = s.c.one(context.WithoutCancel(ctx), "lift block", lift)
 	}
 	return err
 }

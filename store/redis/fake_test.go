@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // away is a Redis that cannot be reached.
@@ -16,6 +17,9 @@ func (away) do(_ context.Context, list ...command) []answer {
 		answers[i].err = errAway
 	}
 	return answers
+}
+func (away) replicate(context.Context, command, int, time.Duration) (answer, int64) {
+	return answer{err: errAway}, 0
 }
 func (away) listen(context.Context, string, func(), func(string)) error { return errAway }
 func (away) servers() map[string]wire                                   { return nil }

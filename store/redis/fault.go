@@ -13,6 +13,8 @@ import (
 var refusals = []struct{ piece, means string }{
 	{"OOM ", "Redis has reached its maxmemory and refuses to write: give it more memory"},
 	{"READONLY", "this Redis is a replica that cannot be written: name its primary, or use redis+sentinel://"},
+	{"UNBLOCKED", "this Redis has become a replica while its own were waited for"},
+	{"WAIT cannot be used with replica", "this Redis is a replica that cannot be written: name its primary, or use redis+sentinel://"},
 	{"MISCONF", "Redis cannot write to its disk and refuses to go on: see its log and free some space"},
 	{"NOREPLICAS", "too few replicas are connected for min-replicas-to-write"},
 	{"LOADING", "Redis is still reading its data from disk"},

@@ -155,7 +155,7 @@ func (c *Client) readMark(ctx context.Context) (string, error) {
 
 // claimMark gives this Redis a mark, unless somebody was faster.
 func (c *Client) claimMark(ctx context.Context) (string, error) {
-	if _, err := c.one(ctx, "write mark", command{word: []string{"SET"}, keys: c.markKey(), args: []string{rand.Text(), "NX"}}); err != nil {
+	if _, err := c.replicated(ctx, "write mark", command{word: []string{"SET"}, keys: c.markKey(), args: []string{rand.Text(), "NX"}}, nil); err != nil {
 		return "", err
 	}
 	return c.readMark(ctx)

@@ -79,7 +79,11 @@ func record(version int64, owner string, fields any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("redis: %w", err)
 	}
-	return strconv.FormatInt(version, 10) + " " + owner + " " + string(b), nil
+	return versioned(version, owner, string(b)), nil
+}
+
+func versioned(version int64, owner, fields string) string {
+	return strconv.FormatInt(version, 10) + " " + owner + " " + fields
 }
 
 var errDamaged = errors.New("redis: a record cannot be read")

@@ -10,15 +10,16 @@ redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return 1`)
 
 	// save: ARGV the version to replace, record, expiry, id, owner, and 1 if the id
-	// is in the owner's list already. It answers with the former owner, with "stale",
+	// is in the owner's list already. It answers with the former record, with "stale",
 	// or with "list" when the id must be put into the list of a new owner first.
 	saveScript = newScript(`
-local version, owner = string.match(redis.call('GET', KEYS[1]) or '', '^(%-?%d+) (%S+) ')
+local former = redis.call('GET', KEYS[1]) or ''
+local version, owner = string.match(former, '^(%-?%d+) (%S+) ')
 if version ~= ARGV[1] then return 'stale' end
 if owner ~= ARGV[5] and ARGV[5] ~= '!' and ARGV[6] ~= '1' then return 'list' end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
-return owner`)
+return former`)
 
 	// take: ARGV id. The record, once.
 	takeScript = newScript(`

@@ -52,18 +52,19 @@ func (s *Store) SaveSession(ctx context.Context, x *gatehouse.Session) error {
 		return err
 	}
 	owner, version := ownerOf(x), strconv.FormatInt(x.Version, 10)
-	former, err := s.save(ctx, sessionKey, x.ID, version, text, x.ExpiresAt, owner, false)
+	undo := func(former string) (command, bool) { return s.c.undoSave(x, text, former) }
+	former, err := s.save(ctx, sessionKey, x.ID, version, text, x.ExpiresAt, owner, false, undo)
 	if errors.Is(err, errUnlisted) {
 		if err := s.list(ctx, x.UserID, x.ID); err != nil {
 			return err
 		}
-		former, err = s.save(ctx, sessionKey, x.ID, version, text, x.ExpiresAt, owner, true)
+		former, err = s.save(ctx, sessionKey, x.ID, version, text, x.ExpiresAt, owner, true, undo)
 	}
 	if err != nil {
 		return err
 	}
 	x.Version = saved.Version
-	if user, ok := userOf(former); ok && former != owner {
+	if user, ok := userOf(ownerIn(former)); ok && ownerIn(former) != owner {
 		s.strike(ctx, user, x.ID)
 	}
 	return nil
@@ -97,6 +98,16 @@ func (s *Store) SessionsOf(ctx context.Context, userID string) ([]*gatehouse.Ses
 		if err != nil {
 			return nil, err
 		}
+		if x.UserID == userID && !x.TerminatedAt.IsZero() {
+			// It is struck off when its end was acknowledged, so this end may not be.
+			if x, err = s.SettledSession(ctx, id); errors.Is(err, gatehouse.ErrNotFound) {
+				idle = append(idle, id)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
 		if x.UserID != userID || !x.TerminatedAt.IsZero() {
 			idle = append(idle, id)
 			continue
@@ -114,7 +125,7 @@ func (s *Store) SessionsOf(ctx context.Context, userID string) ([]*gatehouse.Ses
 
 // list puts ids into the list of a user.
 func (s *Store) list(ctx context.Context, userID string, ids ...string) error {
-	_, err := s.c.one(ctx, "list", command{script: listScript, keys: []string{s.c.key(listKey, userID)}, args: ids})
+	_, err := s.c.replicated(ctx, "list", command{script: listScript, keys: []string{s.c.key(listKey, userID)}, args: ids}, nil)
 	return err
 }
 

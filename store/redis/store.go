@@ -10,7 +10,8 @@ import (
 
 // Store is a [gatehouse.Store] that keeps sessions and challenges in Redis, and
 // copies of users, in front of another store that keeps the rest. It is a
-// [gatehouse.Mover] if that one is, and always a [gatehouse.Announcer].
+// [gatehouse.Mover] if that one is, and always a [gatehouse.Announcer] and a
+// [gatehouse.Settler].
 type Store struct {
 	passed
 	c      *Client
@@ -44,6 +45,7 @@ var (
 	_ gatehouse.Store     = (*Store)(nil)
 	_ gatehouse.Mover     = (*Store)(nil)
 	_ gatehouse.Announcer = (*Store)(nil)
+	_ gatehouse.Settler   = (*Store)(nil)
 )
 
 // Store puts Redis in front of a store, and marks it: from then on that one is of
@@ -59,6 +61,7 @@ func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, err
 	if err := c.pair(ctx, behind); err != nil {
 		return nil, err
 	}
+	c.warnings = distinct(append(c.warnings, c.waiting...))
 	// Of users whom others change past this package a copy would be old.
 	others, ok := behind.(interface{ WrittenByOthers() bool })
 	s := &Store{passed: behind, c: c, behind: behind, copies: !ok || !others.WrittenByOthers()}
@@ -70,7 +73,7 @@ func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, err
 
 // Ready is nil when both can be read and written, and still belong together.
 func (s *Store) Ready(ctx context.Context) error {
-	if err := s.c.probe(ctx); err != nil {
+	if err := s.c.confirm(ctx); err != nil {
 		return err
 	}
 	if err := s.behind.Ready(ctx); err != nil {
@@ -91,7 +94,9 @@ func (s *Store) Close() error {
 
 // create adds a record.
 func (s *Store) create(ctx context.Context, kind, id, record string, expires time.Time) error {
-	a, err := s.c.one(ctx, "create", s.c.creation(kind, id, record, expires))
+	a, err := s.c.replicated(ctx, "create", s.c.creation(kind, id, record, expires), func(a answer) (command, bool) {
+		return s.c.undoing(kind, id, record, "", expires), a.number == 1
+	})
 	if err != nil {
 		return err
 	}
@@ -124,16 +129,17 @@ func (c *Client) reading(kind, id string) command {
 // errUnlisted: the session must be put into a list before it is saved.
 var errUnlisted = errors.New("the list of the owner comes first")
 
-// save replaces a record of this version, and says who owned it.
-func (s *Store) save(ctx context.Context, kind, id, version, record string, expires time.Time, owner string, listed bool) (former string, err error) {
+// save replaces a record of this version, and says what it was; undo is as for
+// replicated, of that.
+func (s *Store) save(ctx context.Context, kind, id, version, record string, expires time.Time, owner string, listed bool, undo func(former string) (command, bool)) (former string, err error) {
 	flag := "0"
 	if listed {
 		flag = "1"
 	}
-	a, err := s.c.one(ctx, "save", command{
+	a, err := s.c.replicated(ctx, "save", command{
 		script: saveScript, keys: []string{s.c.key(kind, id), s.c.expiries(kind, id)},
 		args: []string{version, record, score(expires), id, owner, flag},
-	})
+	}, func(a answer) (command, bool) { return undo(a.text) })
 	switch {
 	case err != nil:
 		return "", err

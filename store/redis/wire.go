@@ -19,6 +19,9 @@ type wire interface {
 	// do sends commands at once and answers in their order. Each is atomic for
 	// itself, and they need not lie in one slot.
 	do(ctx context.Context, list ...command) []answer
+	// replicate sends a command that writes, and then waits until so many replicas of
+	// the server that did it have it, or until patience ends. It says how many have.
+	replicate(ctx context.Context, c command, replicas int, patience time.Duration) (a answer, confirmed int64)
 	// listen hands over what is published in the channel, until ctx is done or the
 	// connection is lost.
 	listen(ctx context.Context, channel string, begun func(), f func(message string)) error
@@ -60,7 +63,10 @@ func newScript(text string) *script {
 }
 
 // lib is a wire by valkey-go.
-type lib struct{ client valkey.Client }
+type lib struct {
+	client valkey.Client
+	homes  *homes // of a Cluster
+}
 
 // dial connects to the address. It fails if nobody answers there.
 func dial(a address, o Options) (wire, error) {
@@ -78,6 +84,11 @@ func dial(a address, o Options) (wire, error) {
 		ConnWriteTimeout:    o.Timeout,
 		ReadBufferEachConn:  64 << 10,
 		WriteBufferEachConn: 64 << 10,
+		// A connection on which replicas are waited for stands still meanwhile, so
+		// these are of their own. Who finds none free waits for one.
+		BlockingPoolSize:    64,
+		BlockingPoolMinSize: 2,
+		BlockingPoolCleanup: time.Minute,
 	}
 	option.Dialer.Timeout = o.Timeout
 	switch {
@@ -104,7 +115,11 @@ func dial(a address, o Options) (wire, error) {
 		}
 		return nil, err
 	}
-	return &lib{client}, nil
+	l := &lib{client: client}
+	if a.mode == cluster {
+		l.homes = &homes{at: map[string]string{}}
+	}
+	return l, nil
 }
 
 func (l *lib) do(ctx context.Context, list ...command) []answer {
@@ -196,7 +211,7 @@ func (l *lib) listen(ctx context.Context, channel string, begun func(), f func(s
 func (l *lib) servers() map[string]wire {
 	all := map[string]wire{}
 	for where, c := range l.client.Nodes() {
-		all[where] = &lib{c}
+		all[where] = &lib{client: c}
 	}
 	return all
 }
