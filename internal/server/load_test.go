@@ -95,7 +95,7 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingInEverySpelling(t *testing.T) {
 	samples := map[string]string{
 		"config": "other.yaml", "mode": "production", "listen": "127.0.0.1:9", "url": "https://a.example", "data": "d",
-		"database": "sqlite:x.db", "redis": "redis://127.0.0.1", "redis-use": "limits", "secret": strong, "database-file": "d", "redis-file": "r", "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
+		"database": "sqlite:x.db", "redis": "redis://127.0.0.1", "redis-use": "limits", "redis-replicas": "2", "secret": strong, "database-file": "d", "redis-file": "r", "secret-file": "s", "previous-secret": strong, "previous-secret-file": "s",
 		"hs256-secret": strong, "hs256-secret-file": "s", "algorithm": "ES256", "token-profile": "true", "hash-memory": "64MiB", "hash-memory-budget": "128MiB",
 		"home": "/h", "prefix": "/p", "access-cookie": "a", "refresh-cookie": "r", "overrides": "o", "trusted-proxies": "192.0.2.1",
 		"breach-file": "b", "breach-range-url": "https://r.example/range", "breach-range-away": "accept",
@@ -215,6 +215,9 @@ func TestRefusals(t *testing.T) {
 		{inYAML("config: other.yaml"), `gatehouse.yaml:1: a settings file cannot name another one; use --config or GATEHOUSE_CONFIG`},
 		{env("GATEHOUSE_REDIS=localhost:6379"), `environment GATEHOUSE_REDIS: must be a URL such as redis://gatehouse@redis.example.com:6379, rediss:// with TLS, redis+sentinel://, redis+cluster:// or unix://`},
 		{env("GATEHOUSE_REDIS_USE=limits"), `environment GATEHOUSE_REDIS_USE: is set, but no Redis: set GATEHOUSE_REDIS or remove it`},
+		{env("GATEHOUSE_REDIS_REPLICAS=1"), `environment GATEHOUSE_REDIS_REPLICAS: is set, but no Redis: set GATEHOUSE_REDIS or remove it`},
+		{env("GATEHOUSE_REDIS=redis://127.0.0.1", "GATEHOUSE_REDIS_USE=limits", "GATEHOUSE_REDIS_REPLICAS=1"), `environment GATEHOUSE_REDIS_REPLICAS: is set, but limits wait for no replica: remove it, or redis-use`},
+		{env("GATEHOUSE_REDIS=redis://127.0.0.1", "GATEHOUSE_REDIS_REPLICAS=many"), `environment GATEHOUSE_REDIS_REPLICAS: must be one of auto, 0, 1, 2, 3`},
 		{in{flags: map[string]string{"redis": "redis://:hunter22@redis.example.com"}}, `--redis: holds a password, and every user of this machine can read the arguments of a program: set GATEHOUSE_REDIS`},
 		{env("GATEHOUSE_METRICS_LISTEN=9090"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},
 		{env("GATEHOUSE_METRICS_LISTEN=127.0.0.1:8080"), `environment GATEHOUSE_METRICS_LISTEN: must be HOST:PORT, and another one than listen`},

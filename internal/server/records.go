@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/store/redis"
@@ -57,7 +58,7 @@ func (s *Settings) openRedis(ctx context.Context, behind gatehouse.Store, secret
 	if err != nil {
 		return records{}, err
 	}
-	client, err := redis.Open(ctx, s.Redis, redis.Options{Key: gatehouse.NewSecret(key)})
+	client, err := redis.Open(ctx, s.Redis, redis.Options{Key: gatehouse.NewSecret(key), Replicas: s.redisReplicas()})
 	if err != nil {
 		return records{}, err
 	}
@@ -76,6 +77,18 @@ func (s *Settings) openRedis(ctx context.Context, behind gatehouse.Store, secret
 	}
 	warnOf(log, client)
 	return records{front, client.Limiter(), nil}, nil
+}
+
+// redisReplicas is how many are waited for. Limits are counted on the primary alone.
+func (s *Settings) redisReplicas() int {
+	switch {
+	case s.RedisUse == "limits" || s.RedisReplicas == "0":
+		return redis.NoReplicas
+	case s.RedisReplicas == "auto":
+		return 0 // as Redis is found
+	}
+	n, _ := strconv.Atoi(s.RedisReplicas) // one of the choices
+	return n
 }
 
 // LeaveRedis ends that the database can be used with its Redis alone. The sessions

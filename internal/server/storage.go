@@ -66,13 +66,18 @@ func (l *loader) checkRedis(s *Settings) {
 	scheme, _, _ := strings.Cut(s.Redis, ":")
 	switch {
 	case s.Redis == "":
-		if from, set := l.from["redis-use"]; set {
-			l.fault(from, "redis-use", "is set, but no Redis: set GATEHOUSE_REDIS or remove it")
+		for _, name := range []string{"redis-use", "redis-replicas"} {
+			if from, set := l.from[name]; set {
+				l.fault(from, name, "is set, but no Redis: set GATEHOUSE_REDIS or remove it")
+			}
 		}
 	case !slices.Contains(redisSchemes, scheme):
 		l.fault(l.From("redis"), "redis", "must be a URL such as %s, rediss:// with TLS, redis+sentinel://, redis+cluster:// or unix://", example)
 	default:
 		l.checkAddress("redis", s.Redis, "Redis", example)
+		if from, set := l.from["redis-replicas"]; set && s.RedisUse == "limits" {
+			l.fault(from, "redis-replicas", "is set, but limits wait for no replica: remove it, or redis-use")
+		}
 	}
 }
 

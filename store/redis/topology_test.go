@@ -111,7 +111,7 @@ func eventually(t *testing.T, f func() error) {
 func TestSentinel(t *testing.T) {
 	setup := service.RedisWithSentinel(t)
 	behind := memory.New()
-	o := Options{Prefix: prefix()}
+	o := Options{Prefix: prefix(), Replicas: NoReplicas}
 	s := openStore(t, setup.URL(), o, behind)
 	want := "min-replicas-to-write is 0"
 	if strings.HasPrefix(versionOf(t, setup.Primary), "6.") {
