@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,30 +22,28 @@ func (l *lib) replicate(ctx context.Context, c command, replicas int, patience t
 }
 
 func replicateBy(ctx context.Context, client valkey.Client, c command, replicas int, patience time.Duration, asking bool) (a answer, confirmed int64) {
-	l := &lib{client: client}
-	for {
-		var list []valkey.Completed
-		if asking {
-			list = append(list, client.B().Arbitrary("ASKING").Build())
-		}
-		list = append(list, l.build(c),
-			client.B().Arbitrary("WAIT", strconv.Itoa(replicas), strconv.FormatInt(patience.Milliseconds(), 10)).Blocking())
-		results := client.DoMulti(ctx, list...)
-		m, err := results[len(results)-2].ToMessage()
-		a = told(m, err)
-		if c.script != nil && c.word == nil && strings.HasPrefix(errText(a.err), "NOSCRIPT") {
-			c.word = []string{"EVAL", c.script.text}
-			continue
-		}
-		if a.err != nil {
-			return a, 0
-		}
-		confirmed, err = results[len(results)-1].ToInt64()
-		if err != nil {
-			return answer{err: err}, 0
-		}
-		return a, confirmed
+	if c.script != nil {
+		// By its name it might not be known, and that would be told only when WAIT has
+		// waited for nothing.
+		c.word = []string{"EVAL", c.script.text}
 	}
+	list := []valkey.Completed{
+		(&lib{client: client}).build(c),
+		client.B().Arbitrary("WAIT", strconv.Itoa(replicas), strconv.FormatInt(patience.Milliseconds(), 10)).Blocking(),
+	}
+	if asking {
+		list = slices.Insert(list, 0, client.B().Arbitrary("ASKING").Build())
+	}
+	results := client.DoMulti(ctx, list...)
+	m, err := results[len(results)-2].ToMessage()
+	if a = told(m, err); a.err != nil {
+		return a, 0
+	}
+	confirmed, err = results[len(results)-1].ToInt64()
+	if err != nil {
+		return answer{err: err}, 0
+	}
+	return a, confirmed
 }
 
 // homes remembers on which server of a Cluster keys lie. The library knows as well,
