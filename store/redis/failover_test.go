@@ -117,26 +117,83 @@ func (v *visitor) check(t *testing.T, when string) {
 	v.ended = nil
 }
 
-// TestFailover kills the primary again and again while people refresh, log in and log
-// out, half of the times after the replica was out of touch for a while. The replica
-// takes over each time. Nothing that was acknowledged is lost, nobody is logged out,
-// and no session that was ended lives.
+// topology is a Redis with replicas.
+type topology struct {
+	url string
+	// pair is a primary and a replica that is to take over.
+	pair func() (primary, replica *service.RedisServer)
+	// cut takes the replica out of touch with its primary for a while.
+	cut func(replica *service.RedisServer)
+	// back makes a former primary a replica, if nobody else does so soon.
+	back func(former, primary *service.RedisServer)
+}
+
+// With Sentinel, half of the times after the replica was out of touch for a while.
 func TestFailover(t *testing.T) {
-	const rounds = 10
 	setup := service.RedisWithSentinel(t)
-	failover(t, rounds, setup.URL(), func() (primary, replica *service.RedisServer) {
-		return setup.Primary, setup.Replica
-	}, func() {
-		setup.Primary, setup.Replica = setup.Replica, setup.Primary
+	failover(t, 10, topology{
+		url:  setup.URL(),
+		pair: func() (primary, replica *service.RedisServer) { return setup.Primary, setup.Replica },
+		cut:  func(replica *service.RedisServer) { cut(t, replica) },
+		back: func(former, primary *service.RedisServer) {
+			// A Sentinel does the same, at once or after 10 seconds.
+			if out, err := former.Do("REPLICAOF", "127.0.0.1", fmt.Sprint(primary.Port)); !strings.HasPrefix(out, "OK") {
+				t.Fatal(out, err)
+			}
+			setup.Primary, setup.Replica = primary, former
+		},
 	})
 }
 
-func failover(t *testing.T, rounds int, url string, servers func() (primary, replica *service.RedisServer), swap func()) {
+// In a Cluster a third of the records moves to another server each time, and the
+// others can be reached meanwhile.
+func TestClusterFailover(t *testing.T) {
+	servers, url := service.RedisCluster(t, 1)
+	byPort := map[string]*service.RedisServer{}
+	for _, r := range servers {
+		byPort[fmt.Sprint(r.Port)] = r
+	}
+	next := 0
+	failover(t, 3, topology{
+		url: url,
+		pair: func() (primary, replica *service.RedisServer) {
+			eventually(t, func() error {
+				for range servers {
+					next++
+					r := servers[next%len(servers)]
+					told, err := r.Do("INFO", "replication")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if info := facts(told); info["role"] == "master" && strings.Contains(info["slave0"], "state=online") {
+						_, rest, _ := strings.Cut(info["slave0"], "port=")
+						port, _, _ := strings.Cut(rest, ",")
+						primary, replica = r, byPort[port]
+						return nil
+					}
+				}
+				return fmt.Errorf("%w: nobody has a replica", gatehouse.ErrUnavailable)
+			})
+			return primary, replica
+		},
+		cut:  func(*service.RedisServer) {}, // nobody else than the Cluster says who follows whom
+		back: func(_, _ *service.RedisServer) {},
+	})
+}
+
+// failover kills the primary again and again while people refresh, log in and log
+// out, and the replica takes over each time. Nothing that was acknowledged is lost,
+// nobody is logged out, and no session that was ended lives.
+func failover(t *testing.T, rounds int, place topology) {
 	behind, o := memory.New(), Options{Prefix: prefix(), Timeout: time.Second}
 	var at []*gatehousetest.Auth
 	for range 2 {
+		s := openStore(t, place.url, o, behind)
+		if s.c.replicas != 1 {
+			t.Fatalf("%d replicas are waited for, want 1", s.c.replicas)
+		}
 		at = append(at, gatehousetest.New(t, gatehouse.Config{
-			Store: openStore(t, url, o, behind), Secret: testKey, Limits: gatehouse.Limits{Off: true},
+			Store: s, Secret: testKey, Limits: gatehouse.Limits{Off: true},
 			// How long a failover takes is a matter of the machine.
 			RotationGrace: 5 * time.Minute,
 		}))
@@ -174,9 +231,9 @@ func failover(t *testing.T, rounds int, url string, servers func() (primary, rep
 			}
 		}
 		eventually(t, more(200))
-		primary, replica := servers()
+		primary, replica := place.pair()
 		if round%2 == 1 {
-			cut(t, replica)
+			place.cut(replica)
 		}
 		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond) // anywhere in the load
 		primary.Kill()
@@ -189,11 +246,7 @@ func failover(t *testing.T, rounds int, url string, servers func() (primary, rep
 		if err := primary.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// A Sentinel does the same, at once or after 10 seconds.
-		if out, err := primary.Do("REPLICAOF", "127.0.0.1", fmt.Sprint(replica.Port)); !strings.HasPrefix(out, "OK") {
-			t.Fatal(out, err)
-		}
-		swap()
+		place.back(primary, replica)
 		eventually(t, more(100))
 		leave()
 		for _, v := range visitors {

@@ -293,17 +293,18 @@ func TestReplicaWarnings(t *testing.T) {
 		watched bool
 		says    []string
 	}{
-		{primary{0, 0, true}, 0, false, nil},
-		{primary{1, 1, true}, 1, true, nil},
-		{primary{2, 2, true}, 2, true, nil},
+		{primary{connected: 0, minimum: 0, minimumSet: true}, 0, false, nil},
+		{primary{connected: 1, minimum: 1, minimumSet: true}, 1, true, nil},
+		{primary{connected: 2, minimum: 2, minimumSet: true}, 2, true, nil},
 		{primary{connected: 1}, 1, true, nil},
-		{primary{1, 1, true}, 0, true, []string{"none is waited for"}},
-		{primary{0, 1, true}, 0, true, []string{"none is waited for"}},
-		{primary{1, 0, true}, 0, false, []string{"none is waited for", "a failover then drops"}},
-		{primary{1, 0, true}, 1, true, []string{"set min-replicas-to-write 1"}},
-		{primary{2, 1, true}, 2, true, []string{"set min-replicas-to-write 2"}},
-		{primary{0, 1, true}, 1, true, []string{"0 connected"}},
-		{primary{2, 2, true}, 1, true, []string{"min-replicas-to-write is 2"}},
+		{primary{connected: 1, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for"}},
+		{primary{connected: 0, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for"}},
+		{primary{connected: 1, minimum: 0, minimumSet: true}, 0, false, []string{"none is waited for", "a failover then drops"}},
+		{primary{connected: 1, minimum: 0, minimumSet: true}, 1, true, []string{"set min-replicas-to-write 1"}},
+		{primary{connected: 2, minimum: 1, minimumSet: true}, 2, true, []string{"set min-replicas-to-write 2"}},
+		{primary{connected: 0, minimum: 1, minimumSet: true}, 1, true, []string{"0 connected"}},
+		{primary{connected: 2, minimum: 2, minimumSet: true}, 1, true, []string{"min-replicas-to-write is 2"}},
+		{primary{connected: 1, minimum: 1, minimumSet: true, old: "6.0.16"}, 0, true, []string{"none is waited for", "does not hold scripts"}},
 	} {
 		got := c.p.waiting(c.n, c.watched, time.Second)
 		if !slices.EqualFunc(got, c.says, strings.Contains) {

@@ -16,7 +16,7 @@ import (
 // In a Cluster everything that a script touches lies in one slot, or it would be
 // refused.
 func TestCluster(t *testing.T) {
-	servers, url := service.RedisCluster(t)
+	servers, url := service.RedisCluster(t, 0)
 	empty := func(t *testing.T) gatehouse.Store {
 		return openStore(t, url, Options{Prefix: prefix()}, memory.New())
 	}
@@ -74,6 +74,64 @@ func TestCluster(t *testing.T) {
 	eventually(t, func() error { return touchAll(t, s) })
 	if list, err := s.SessionsOf(t.Context(), "u"); err != nil || len(list) != 300 {
 		t.Errorf("%d sessions, %v", len(list), err)
+	}
+}
+
+// A write that is waited for follows its key to another server: of that one the
+// replicas are waited for, not of the one that was asked first.
+func TestClusterMoves(t *testing.T) {
+	servers, url := service.RedisCluster(t, 1)
+	s := openStore(t, url, Options{Timeout: 2 * time.Second}, memory.New())
+	list := func(id string) error { return s.list(t.Context(), "u", id) }
+	if err := list("1"); err != nil {
+		t.Fatal(err)
+	}
+	key := s.c.key(listKey, "u")
+	do := func(r *service.RedisServer, command ...string) string {
+		t.Helper()
+		out, err := r.Do(command...)
+		if err != nil || strings.HasPrefix(out, "ERR") {
+			t.Fatalf("%q: %s %v", command, out, err)
+		}
+		return out
+	}
+	slot := do(servers[0], "CLUSTER", "KEYSLOT", key)
+	var from, to *service.RedisServer
+	for _, r := range servers {
+		switch info := facts(do(r, "INFO", "replication")); {
+		case info["role"] != "master":
+		case do(r, "CLUSTER", "COUNTKEYSINSLOT", slot) != "0":
+			from = r
+		default:
+			to = r
+		}
+	}
+	fromID, toID := do(from, "CLUSTER", "MYID"), do(to, "CLUSTER", "MYID")
+	do(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+	do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+	for _, k := range strings.Fields(do(from, "CLUSTER", "GETKEYSINSLOT", slot, "100")) {
+		do(from, "MIGRATE", "127.0.0.1", fmt.Sprint(to.Port), k, "0", "5000")
+	}
+	if err := list("2"); err != nil {
+		t.Errorf("while the slot is moved (ASK): %v", err)
+	}
+	for _, r := range []*service.RedisServer{to, from} {
+		do(r, "CLUSTER", "SETSLOT", slot, "NODE", toID)
+	}
+	if err := list("3"); err != nil {
+		t.Errorf("after the slot was moved (MOVED): %v", err)
+	}
+	if n := do(to, "ZCARD", key); n != "3" {
+		t.Errorf("%s are listed on the new server, want 3", n)
+	}
+	// The replicas of the old one do not count.
+	for _, r := range servers {
+		if info := facts(do(r, "INFO", "replication")); info["role"] == "slave" && info["master_port"] == fmt.Sprint(to.Port) {
+			r.Kill()
+		}
+	}
+	if err := list("4"); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "too few replicas") {
+		t.Errorf("without the replica of the new server: %v", err)
 	}
 }
 

@@ -225,16 +225,18 @@ func RedisWithSentinel(tb testing.TB) *RedisSentinel {
 // URL names the setup.
 func (s *RedisSentinel) URL() string { return "redis+sentinel://" + s.Sentinel.Address() + "/main" }
 
-// RedisCluster starts a Cluster of three servers and stops them when the test ends.
-func RedisCluster(tb testing.TB) (servers []*RedisServer, url string) {
+// RedisCluster starts a Cluster of three servers, each with so many replicas, and
+// stops them when the test ends. A server that does not answer for a second is
+// replaced by a replica.
+func RedisCluster(tb testing.TB, replicas int) (servers []*RedisServer, url string) {
 	tb.Helper()
 	var addresses []string
-	for range 3 {
+	for range 3 * (1 + replicas) {
 		s := Redis(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
 		servers = append(servers, s)
 		addresses = append(addresses, s.Address())
 	}
-	create := exec.Command(servers[0].cli, append(append([]string{"--cluster", "create"}, addresses...), "--cluster-yes")...)
+	create := exec.Command(servers[0].cli, append(append([]string{"--cluster", "create"}, addresses...), "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")...)
 	if out, err := create.CombinedOutput(); err != nil {
 		tb.Fatalf("create the Cluster: %v\n%s", err, out)
 	}
