@@ -12,8 +12,9 @@ import (
 
 // benchStore is a store with sessions in it, on a server that writes to disk before
 // it answers.
-func benchStore(b *testing.B, sessions int) *Store {
-	s := openStore(b, shared.URL(), Options{Prefix: prefix()}, memory.New())
+func benchStore(b *testing.B, url string, o Options, sessions int) *Store {
+	o.Prefix = prefix()
+	s := openStore(b, url, o, memory.New())
 	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for n := range sessions {
 		err := s.CreateSession(b.Context(), &gatehouse.Session{
@@ -35,8 +36,12 @@ func benchStore(b *testing.B, sessions int) *Store {
 
 // callers runs f from one goroutine, and from 64.
 func callers(b *testing.B, sessions int, f func(s *Store, n int) error) {
+	callersOf(b, shared.URL(), Options{}, sessions, f)
+}
+
+func callersOf(b *testing.B, url string, o Options, sessions int, f func(s *Store, n int) error) {
 	b.Run("callers=1", func(b *testing.B) {
-		s := benchStore(b, sessions)
+		s := benchStore(b, url, o, sessions)
 		for n := 0; b.Loop(); n++ {
 			if err := f(s, n); err != nil {
 				b.Fatal(err)
@@ -44,7 +49,7 @@ func callers(b *testing.B, sessions int, f func(s *Store, n int) error) {
 		}
 	})
 	b.Run("callers=64", func(b *testing.B) {
-		s := benchStore(b, sessions)
+		s := benchStore(b, url, o, sessions)
 		var next atomic.Int64
 		b.SetParallelism(32)
 		b.RunParallel(func(p *testing.PB) {
@@ -69,9 +74,11 @@ func BenchmarkSession(b *testing.B) {
 
 // BenchmarkRefresh is the write of a refresh, on disk before it is answered. Of the
 // callers that meet at one session, all but one are told that they are stale.
-func BenchmarkRefresh(b *testing.B) {
+func BenchmarkRefresh(b *testing.B) { callers(b, 1000, refreshing(b)) }
+
+func refreshing(b *testing.B) func(s *Store, n int) error {
 	versions := make([]atomic.Int64, 1000)
-	callers(b, 1000, func(s *Store, n int) error {
+	return func(s *Store, n int) error {
 		v := &versions[n%1000]
 		x := &gatehouse.Session{ID: benchID(n), UserID: "01938c00-5a2f-7000-8000-000000000000", Version: max(1, v.Load())}
 		err := s.SaveSession(b.Context(), x)
@@ -84,7 +91,22 @@ func BenchmarkRefresh(b *testing.B) {
 			v.Store(got.Version)
 		}
 		return err
-	})
+	}
+}
+
+// BenchmarkReplicas is what waiting for a replica on the same machine costs: of a
+// refresh, and of what a login writes.
+func BenchmarkReplicas(b *testing.B) {
+	primary, _ := pairOf(b)
+	for _, waited := range []int{NoReplicas, 1} {
+		o, name := Options{Replicas: waited}, fmt.Sprint(max(0, waited))
+		b.Run("refresh/waited="+name, func(b *testing.B) { callersOf(b, primary.URL(), o, 1000, refreshing(b)) })
+		b.Run("login/waited="+name, func(b *testing.B) {
+			callersOf(b, primary.URL(), o, 0, func(s *Store, n int) error {
+				return s.CreateSession(b.Context(), &gatehouse.Session{ID: fmt.Sprint(n), UserID: fmt.Sprint(n % 1000), Methods: []string{"pwd"}})
+			})
+		})
+	}
 }
 
 // BenchmarkUser is a user that has a copy.

@@ -16,7 +16,7 @@ import (
 )
 
 // pairOf is a primary and its replica, in touch with each other.
-func pairOf(t *testing.T) (primary, replica *service.RedisServer) {
+func pairOf(t testing.TB) (primary, replica *service.RedisServer) {
 	primary = service.Redis(t)
 	replica = service.Redis(t, "--replicaof", fmt.Sprintf("127.0.0.1 %d", primary.Port))
 	inTouch(t, primary, replica)
@@ -24,7 +24,7 @@ func pairOf(t *testing.T) (primary, replica *service.RedisServer) {
 }
 
 // inTouch waits until the replica has all that the primary has.
-func inTouch(t *testing.T, primary, replica *service.RedisServer) {
+func inTouch(t testing.TB, primary, replica *service.RedisServer) {
 	t.Helper()
 	eventually(t, func() error {
 		if n, err := primary.Do("EVAL", "redis.call('SET', 'touch', 1) return 1", "0"); err != nil || n != "1" {

@@ -150,7 +150,7 @@ func touchAll(t *testing.T, s *Store) error {
 }
 
 // eventually waits until f succeeds.
-func eventually(t *testing.T, f func() error) {
+func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
