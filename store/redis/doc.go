@@ -22,6 +22,19 @@
 // alone says whose a session is and whether it was terminated, so a list that
 // names too much is harmless, and one that names too little does not happen.
 //
+// # Replicas
+//
+// A failover loses what the replica that takes over has not received. So a write
+// that somebody is told of as done is followed by WAIT, on a connection of its own.
+// What such a write has left can be read before it is confirmed, and that must
+// not be told as done either: who grants something on what another caller wrote
+// reads by [Store.SettledSession].
+//
+//	save ─► WAIT ┬ enough ─► acknowledged
+//	             └ too few ─► taken back, unless somebody has settled it ─► 503
+//	settle: write it again as it is ─► WAIT ─► count its version up, so that nobody
+//	        takes it back any more
+//
 // # Copies of users
 //
 // A copy is never older than an acknowledged write. Who finds none gets a lease,

@@ -193,7 +193,7 @@ func grant(t *testing.T, s *service.RedisServer) {
 
 // They suffice in a Cluster as well, where the client also asks who the others are.
 func TestRightsInACluster(t *testing.T) {
-	servers, url := service.RedisCluster(t)
+	servers, url := service.RedisCluster(t, 0)
 	for _, r := range servers {
 		grant(t, r)
 	}

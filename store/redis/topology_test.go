@@ -109,7 +109,7 @@ func TestClusterMoves(t *testing.T) {
 	fromID, toID := do(from, "CLUSTER", "MYID"), do(to, "CLUSTER", "MYID")
 	do(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
 	do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
-	for _, k := range strings.Fields(do(from, "CLUSTER", "GETKEYSINSLOT", slot, "100")) {
+	for k := range strings.FieldsSeq(do(from, "CLUSTER", "GETKEYSINSLOT", slot, "100")) {
 		do(from, "MIGRATE", "127.0.0.1", fmt.Sprint(to.Port), k, "0", "5000")
 	}
 	if err := list("2"); err != nil {

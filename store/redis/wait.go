@@ -89,7 +89,7 @@ func (l *lib) replicateAtHome(ctx context.Context, c command, replicas int, pati
 		client, known := l.client.Nodes()[where]
 		if !known { // the library is about to hear of it, or of none
 			l.homes.set(key, "")
-			return answer{err: cmp.Or(a.err, error(valkey.ErrNoSlot))}, 0
+			return answer{err: cmp.Or(a.err, valkey.ErrNoSlot)}, 0
 		}
 		a, confirmed = replicateBy(ctx, client, c, replicas, patience, asking)
 		switch moved, asked := redirection(a.err); {
