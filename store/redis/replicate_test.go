@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,13 +28,12 @@ func pairOf(t testing.TB) (primary, replica *service.RedisServer) {
 func inTouch(t testing.TB, primary, replica *service.RedisServer) {
 	t.Helper()
 	eventually(t, func() error {
-		if n, err := primary.Do("EVAL", "redis.call('SET', 'touch', 1) return 1", "0"); err != nil || n != "1" {
-			return fmt.Errorf("%w: %s %w", gatehouse.ErrUnavailable, n, err)
-		}
 		a, err1 := primary.Do("INFO", "replication")
 		b, err2 := replica.Do("INFO", "replication")
 		x, y := facts(a), facts(b)
-		if err1 != nil || err2 != nil || x["role"] != "master" || y["master_link_status"] != "up" || !strings.Contains(x["slave0"], "state=online") {
+		had, err3 := strconv.ParseInt(x["master_repl_offset"], 10, 64)
+		has, err4 := strconv.ParseInt(y["slave_repl_offset"], 10, 64)
+		if errors.Join(err1, err2, err3, err4) != nil || y["master_link_status"] != "up" || !strings.Contains(x["slave0"], "state=online") || has < had {
 			return fmt.Errorf("%w: not in touch: %v %v", gatehouse.ErrUnavailable, x, y)
 		}
 		return nil
