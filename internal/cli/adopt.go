@@ -109,7 +109,7 @@ func (p *program) adoption(r *mongo.Report, dry bool) error {
 		noted := slices.ContainsFunc(l.users, func(u mongo.AdoptedUser) bool { return u.Note != "" })
 		head := "ID\tEMAIL\tNAME\tCREATED"
 		if noted {
-			head += "\tTHEN"
+			head += "\tNOTE"
 		}
 		err := p.table(head, func(row func(...string)) {
 			for _, u := range l.users {

@@ -39,6 +39,9 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := users.InsertOne(t.Context(), bson.D{{Key: "_id", Value: int32(9)}, {Key: "email", Value: "nine@example.com"}}); err != nil {
+		t.Fatal(err)
+	}
 	in, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +57,8 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	gh(1, `(?s)2 with one address.*bob@example.com.*BOB@example.com.*nothing was changed`, "adopt")
-	gh(0, `3 documents, 3 to be changed`, "adopt", "--dry-run", "--keep", ids[1])
-	gh(0, `adopted: 3 documents, 3 changed`, "adopt", "--keep", ids[1])
+	gh(0, `(?s)4 documents, 3 to be changed.*1 left alone.*\{"\$numberInt":"9"\} +nine@example.com .*its _id is of type 32-bit integer`, "adopt", "--dry-run", "--keep", ids[1])
+	gh(0, `adopted: 4 documents, 3 changed`, "adopt", "--keep", ids[1])
 	gh(0, ids[0], "user", "show", "ann@example.com")
 
 	loaded, err := server.Load(server.Input{Environ: []string{"GATEHOUSE_DATABASE=" + uri, "GATEHOUSE_DATA=" + data}})
@@ -83,7 +86,7 @@ func TestAdopt(t *testing.T) {
 	gh(0, `(?s)1 disabled here.*`+ids[1]+`.*no password is let in`, "adopt", "--undo", "--dry-run")
 	gh(0, `(?s)1 disabled here.*`+ids[1]+`.*let in with the password of before`, "adopt", "--undo", "--as-it-was", "--dry-run")
 	gh(2, `--yes`, "adopt", "--finish")
-	gh(0, `finished: 3 documents, 3 changed`, "adopt", "--finish", "--yes")
+	gh(0, `finished: 4 documents, 3 changed`, "adopt", "--finish", "--yes")
 	gh(1, `not possible`, "adopt", "--undo")
 	gh(2, `MongoDB`, "--database", "sqlite:x.db", "adopt")
 }

@@ -61,6 +61,46 @@ func TestCollection(t *testing.T) {
 	}
 }
 
+// Ids may be of several types: nobody is passed over.
+func TestCollectionWithMixedIDs(t *testing.T) {
+	uri := service.Mongo(t).URI("app")
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Disconnect(t.Context()) //nolint:errcheck // the server ends with the test
+	var documents []any
+	add := func(id any) {
+		documents = append(documents, bson.D{{Key: "_id", Value: id}, {Key: "email", Value: fmt.Sprintf("u%d@example.com", len(documents))}})
+	}
+	for i := range 150 { // more than a cursor hands over at first
+		add(fmt.Sprintf("u-%03d", i))
+		add(bson.ObjectID{0x50, 0x7f, 10: byte(i >> 8), 11: byte(i)})
+		add(int32(i))
+	}
+	for _, id := range []any{nil, 1.5, bson.D{{Key: "a", Value: 1}}, true, bson.Binary{Subtype: 4, Data: make([]byte, 16)}, "not an id@example.com"} {
+		add(id)
+	}
+	if _, err := client.Database("app").Collection("users").InsertMany(t.Context(), documents); err != nil {
+		t.Fatal(err)
+	}
+	source, err := NewCollection(uri, "users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := auth(t, memory.New())
+	for n := range 2 {
+		ids, aside, report, err := do(t, Run{Source: source, Reader: &Reader{Format: mongoDB}}, a)
+		// Nothing, a document, bytes and an address are no ids.
+		if want := "[1:import_invalid 153:import_invalid 304:import_invalid 305:import_invalid]"; fmt.Sprint(aside) != want || err != nil {
+			t.Errorf("set aside: %v, %v, want %s", aside, err, want)
+		}
+		if want := len(documents) - 4; len(ids) != want || report.Added+report.Present != want || report.Present != n*want {
+			t.Errorf("%d users, %+v, want %d", len(ids), report, want)
+		}
+	}
+}
+
 func TestCollectionAway(t *testing.T) {
 	for _, uri := range []string{"mongodb://ann:s3cret@127.0.0.1:1/app", "mongodb://ann:s3cr/et@127.0.0.1/app"} {
 		source, err := NewCollection(uri, "users")

@@ -52,7 +52,7 @@ type AdoptOptions struct {
 type AdoptedUser struct {
 	ID, Name, Email string
 	CreatedAt       time.Time
-	Note            string // what becomes of it, where that differs
+	Note            string // what becomes of it, where that differs, or why
 }
 
 // Report is what [Adopt], [Finish] or [Undo] has done, or would do.
@@ -71,7 +71,7 @@ type Report struct {
 	Conflicts  [][]AdoptedUser // who share an address
 	NoAddress  []AdoptedUser   // without an address that is one
 	NoPassword []AdoptedUser   // with a password that is no bcrypt hash
-	SetAside   []AdoptedUser   // with an _id that can be none of a user
+	SetAside   []AdoptedUser   // with an _id that can be none of a user, and why
 
 	// Of Undo: users whose state here is another than the application will have.
 	Registered []AdoptedUser // made by Gatehouse, now users of the application
@@ -140,7 +140,11 @@ type adopter struct {
 	opts   AdoptOptions
 	before *adoptionDocument
 	report *Report
+	twice  map[string]bool // ids that two documents have, of different types
 }
+
+// twice is why one of two documents is set aside.
+const twice = "another document has the same id, as an ObjectId or as text"
 
 func newAdopter(ctx context.Context, uri string, opts AdoptOptions) (*adopter, error) {
 	opts.Options = opts.withDefaults()
@@ -164,7 +168,7 @@ func newAdopter(ctx context.Context, uri string, opts AdoptOptions) (*adopter, e
 	name := cmp.Or(opts.Collection, before.Collection, "users")
 	a := &adopter{
 		adopted: &adopted{s: s, c: s.db.Collection(name)}, opts: opts, before: before,
-		report: &Report{Collection: name, State: before.State},
+		report: &Report{Collection: name, State: before.State}, twice: make(map[string]bool),
 	}
 	if before.Collection != "" && before.Collection != name {
 		return nil, errors.Join(fmt.Errorf("%w: the collection that was adopted is %s", ErrAdoption, before.Collection), s.Close())
@@ -214,38 +218,32 @@ func Finish(ctx context.Context, uri string, opts AdoptOptions) (*Report, error)
 	return run(ctx, uri, "finish", opts, []string{isAdopted, finishing}, (*adopter).finish)
 }
 
-// each hands every document of the collection to f.
+// each hands every document of the collection to f. It is one cursor: to ask for
+// the ids after the last one, page by page, finds those of its type alone, and the
+// documents of an application may have ids of several.
 func (a *adopter) each(ctx context.Context, f func(document bson.Raw, d *adoptedDocument) error) error {
-	filter := bson.D{}
-	for {
-		documents, err := a.documents(ctx, filter, bson.D{{Key: "_id", Value: 1}}, page)
-		if err != nil {
-			return err
-		}
-		for _, document := range documents {
-			d, err := decodeAdopted(document)
-			if err != nil || d.Gatehouse != nil && d.Gatehouse.ID == "" {
-				return fmt.Errorf("%w: a document of %s has a field gatehouse that is not ours", ErrForeign, a.c.Name())
-			}
-			if err := f(document, d); err != nil {
-				return err
-			}
-		}
-		if len(documents) < page {
-			return nil
-		}
-		last, err := documents[len(documents)-1].LookupErr("_id")
-		if err != nil {
-			return err
-		}
-		filter = bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last}}}}
+	cursor, err := a.c.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetBatchSize(int32(a.s.opts.page)))
+	if err != nil {
+		return explain(err)
 	}
+	defer cursor.Close(context.WithoutCancel(ctx))
+	for cursor.Next(ctx) {
+		document := slices.Clone(cursor.Current)
+		d, err := decodeAdopted(document)
+		if err != nil || d.Gatehouse != nil && d.Gatehouse.ID == "" {
+			return fmt.Errorf("%w: a document of %s has a field gatehouse that is not ours", ErrForeign, a.c.Name())
+		}
+		if err := f(document, d); err != nil {
+			return err
+		}
+	}
+	return explain(cursor.Err())
 }
 
 func (d *adoptedDocument) reported(u *gatehouse.User) AdoptedUser {
-	r := AdoptedUser{ID: idOf(d.OID), Name: d.shared.text(sharedName), Email: d.shared.text(sharedEmail)}
+	r := AdoptedUser{ID: cmp.Or(idOf(d.OID), d.OID.String()), Name: d.shared.text(sharedName), Email: d.shared.text(sharedEmail)}
 	if u != nil {
-		r.ID, r.CreatedAt = u.ID, u.CreatedAt
+		r.ID, r.CreatedAt = cmp.Or(u.ID, r.ID), u.CreatedAt
 	}
 	return r
 }
@@ -254,13 +252,23 @@ func (d *adoptedDocument) reported(u *gatehouse.User) AdoptedUser {
 // returns who is to be adopted without an address.
 func (a *adopter) survey(ctx context.Context) (without map[string]bool, err error) {
 	byKey := make(map[string][]AdoptedUser)
+	ids := make(map[string]bool)
+	aside := func(r AdoptedUser, why string) {
+		r.Note = why
+		a.report.SetAside = append(a.report.SetAside, r)
+	}
 	err = a.each(ctx, func(document bson.Raw, d *adoptedDocument) error {
 		if d.Gatehouse != nil && a.before.State == "" {
 			return fmt.Errorf("%w: a document of %s has a field gatehouse, although nothing was adopted", ErrForeign, a.c.Name())
 		}
 		a.report.Documents++
 		if d.Gatehouse != nil {
-			if u := d.user(); u.EmailKey != "" {
+			u := d.user()
+			if ids[u.ID] {
+				aside(d.reported(u), twice)
+				a.twice[u.ID] = true
+			}
+			if ids[u.ID] = true; u.EmailKey != "" {
 				byKey[u.EmailKey] = append(byKey[u.EmailKey], d.reported(u))
 			}
 			if !d.current() {
@@ -271,14 +279,18 @@ func (a *adopter) survey(ctx context.Context) (without map[string]bool, err erro
 		u := newcomer(document, d)
 		switch r := d.reported(u); {
 		case u.ID == "":
-			a.report.SetAside = append(a.report.SetAside, r)
+			aside(r, unusable(d.OID))
+			return nil
+		case ids[u.ID]:
+			aside(r, twice)
+			a.twice[u.ID] = true
 			return nil
 		case u.EmailKey == "":
 			a.report.NoAddress = append(a.report.NoAddress, r)
 		default:
 			byKey[u.EmailKey] = append(byKey[u.EmailKey], r)
 		}
-		if passwordOf(u) < 0 {
+		if ids[u.ID] = true; passwordOf(u) < 0 {
 			a.report.NoPassword = append(a.report.NoPassword, d.reported(u))
 		}
 		a.report.Changed++
@@ -342,6 +354,9 @@ func (a *adopter) adopt(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, gatehouse.ErrExists) {
+			if a.twice[idOf(d.OID)] {
+				return nil
+			}
 			return fmt.Errorf("%w: the application has made one more meanwhile; run it again", ErrConflict)
 		}
 		a.report.Changed++

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -140,13 +141,35 @@ func (d *adoptedDocument) current() bool {
 	return true
 }
 
+// usable is what an id is made of that is a text, as with an import: it appears in
+// tokens, addresses and commands.
+const usable = `^[A-Za-z0-9][A-Za-z0-9_.:|-]{0,127}$`
+
+var usableText = regexp.MustCompile(usable)
+
+// usableIDs is met by documents whose _id can be the id of a user.
+var usableIDs = bson.E{Key: "$or", Value: bson.A{
+	bson.D{{Key: "_id", Value: bson.D{{Key: "$type", Value: "objectId"}}}},
+	bson.D{{Key: "_id", Value: bson.Regex{Pattern: usable}}},
+}}
+
 // idOf is the id of a user whose document has this _id; empty if it can be none.
 func idOf(id bson.RawValue) string {
 	if oid, ok := id.ObjectIDOK(); ok {
 		return oid.Hex()
 	}
-	text, _ := id.StringValueOK()
-	return text
+	if text, _ := id.StringValueOK(); usableText.MatchString(text) {
+		return text
+	}
+	return ""
+}
+
+// unusable says why an _id can be no id of a user.
+func unusable(id bson.RawValue) string {
+	if id.Type != bson.TypeString {
+		return "its _id is of type " + id.Type.String()
+	}
+	return "its _id is not 1 to 128 of letters, digits, '-', '_', '.', ':', '|'"
 }
 
 // verifiable reports whether a password of the application is a hash that
@@ -313,12 +336,13 @@ func nobody(*gatehouse.User) bool { return false }
 // arrivals takes over documents that the application has made since, up to some
 // at a time, and reports whether there were any. Who arrives with an address that
 // another user has is taken over without one, as in [Adopt]. Those that cannot be
-// taken over stay as they are.
+// taken over stay as they are; they are not even looked at, for enough of them would
+// hide the others.
 func (a *adopted) arrivals(ctx context.Context) (some bool, err error) {
 	if a.finished {
 		return false, nil
 	}
-	documents, err := a.documents(ctx, bson.D{{Key: "gatehouse.id", Value: nil}}, bson.D{{Key: "_id", Value: -1}}, pending)
+	documents, err := a.documents(ctx, bson.D{{Key: "gatehouse.id", Value: nil}, usableIDs}, bson.D{{Key: "_id", Value: -1}}, pending)
 	for _, document := range documents {
 		_, err := a.absorb(ctx, document, everybody)
 		if errors.Is(err, gatehouse.ErrExists) {
@@ -365,11 +389,11 @@ func (a *adopted) byID(ctx context.Context, id string) (*gatehouse.User, error) 
 	if a.finished || !errors.Is(err, gatehouse.ErrNotFound) {
 		return u, err
 	}
-	var _id any = id
+	_id := bson.A{id}
 	if oid, err := bson.ObjectIDFromHex(id); err == nil {
-		_id = oid
+		_id = append(_id, oid)
 	}
-	u, err = a.find(ctx, bson.D{{Key: "_id", Value: _id}, {Key: "gatehouse.id", Value: nil}})
+	u, err = a.find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: _id}}}, {Key: "gatehouse.id", Value: nil}})
 	if err == nil && u.ID != id {
 		return nil, gatehouse.ErrNotFound
 	}

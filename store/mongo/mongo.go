@@ -48,11 +48,14 @@ type Options struct {
 	// Prefix is what the names of the collections begin with, so that they do
 	// not collide with those of an application. Default "gatehouse_".
 	Prefix string
+
+	page int // how many documents are read or written at a time
 }
 
 func (o Options) withDefaults() Options {
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.Prefix = cmp.Or(o.Prefix, "gatehouse_")
+	o.page = cmp.Or(o.page, 500)
 	return o
 }
 

@@ -13,9 +13,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// page is how many documents are read or written at a time.
-const page = 500
-
 // Walk implements [gatehouse.Mover]. It goes by the ids, so that what is changed
 // meanwhile is met once.
 func (s *Store) Walk(ctx context.Context, f func(*gatehouse.Records) error) error {
@@ -99,7 +96,7 @@ func (s *Store) walkUsers(ctx context.Context, f func([]*gatehouse.User) error) 
 		return walk(ctx, s, s.users, decodeUser, func(r *gatehouse.User) string { return r.ID }, f)
 	}
 	for after := ""; ; {
-		users, err := s.Users(ctx, after, page)
+		users, err := s.Users(ctx, after, s.opts.page)
 		if err != nil || len(users) == 0 {
 			return err
 		}
@@ -110,13 +107,18 @@ func (s *Store) walkUsers(ctx context.Context, f func([]*gatehouse.User) error) 
 	}
 }
 
-// walk hands all records of a collection to f, a page at a time.
+// walk hands all records of a collection to f, a page at a time. They are of ours,
+// with a text as _id; one with another was made by somebody else, and would be
+// passed over, since ids are compared within their type alone.
 func walk[D, R any](ctx context.Context, s *Store, c *driver.Collection, decode func(*D) *R, id func(*R) string, f func([]*R) error) error {
 	filter := bson.D{}
 	for {
-		rs, err := list(ctx, s, "walk "+c.Name(), c, filter, bson.D{{Key: "_id", Value: 1}}, page, decode)
-		if err != nil || len(rs) == 0 {
+		rs, err := list(ctx, s, "walk "+c.Name(), c, filter, bson.D{{Key: "_id", Value: 1}}, s.opts.page, decode)
+		if err != nil {
 			return err
+		}
+		if len(rs) == 0 {
+			return s.onlyTexts(ctx, c)
 		}
 		last := id(rs[len(rs)-1]) // f may keep them, and change them
 		if err := f(rs); err != nil {
@@ -126,9 +128,23 @@ func walk[D, R any](ctx context.Context, s *Store, c *driver.Collection, decode 
 	}
 }
 
+// onlyTexts is nil if every _id of the collection is a text.
+func (s *Store) onlyTexts(ctx context.Context, c *driver.Collection) error {
+	return s.attempt(ctx, "walk "+c.Name(), func(ctx context.Context) error {
+		_, err := c.FindOne(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$type", Value: "string"}}}}}}).Raw()
+		if errors.Is(err, driver.ErrNoDocuments) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%w: a document of %s was made by somebody else: its _id is not a text", errRecord, c.Name())
+		}
+		return err
+	})
+}
+
 // load inserts the records, and returns those for which there was no place.
 func load[R any](ctx context.Context, s *Store, c *driver.Collection, rs []*R, encode func(*R) (any, error)) (taken []*R, err error) {
-	for part := range slices.Chunk(rs, page) {
+	for part := range slices.Chunk(rs, s.opts.page) {
 		documents := make([]any, len(part))
 		for i, r := range part {
 			d, err := encode(r)

@@ -80,7 +80,7 @@ func (a *adopter) findDeleted(ctx context.Context) error {
 	for after := ""; ; {
 		events, err := list(ctx, a.s, "events", a.s.events, bson.D{
 			{Key: "kind", Value: gatehouse.EventUserDeleted}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
-		}, bson.D{{Key: "_id", Value: 1}}, page, decodeEvent)
+		}, bson.D{{Key: "_id", Value: 1}}, a.s.opts.page, decodeEvent)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (a *adopter) findDeleted(ctx context.Context) error {
 			}
 			after = e.ID
 		}
-		if len(events) < page {
+		if len(events) < a.s.opts.page {
 			return nil
 		}
 	}
