@@ -325,6 +325,12 @@ func (a *adopter) survey(ctx context.Context) (without map[string]bool, err erro
 }
 
 func (a *adopter) adopt(ctx context.Context) error {
+	if err := a.s.simple(ctx, a.c); err != nil {
+		return err
+	}
+	if _, _, err := a.s.missing(ctx, a.c, adoptionIndexes); err != nil {
+		return err
+	}
 	without, err := a.survey(ctx)
 	if err != nil || a.opts.DryRun {
 		return err

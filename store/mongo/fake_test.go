@@ -135,6 +135,8 @@ func healthy(command bson.D) bson.D {
 		return d("ok", 1.0, "version", "7.0.1", "versionArray", bson.A{7, 0, 1, 0})
 	case "find":
 		return d("ok", 1.0, "cursor", d("id", int64(0), "ns", "test.x", "firstBatch", bson.A{d("_id", "schema", "version", int64(1))}))
+	case "listCollections":
+		return d("ok", 1.0, "cursor", d("id", int64(0), "ns", "test.x", "firstBatch", bson.A{}))
 	case "listIndexes":
 		list := bson.A{}
 		for collection, indexes := range indexes {

@@ -9,21 +9,12 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
 
 // schemaVersion is the version of the collections that this program works with.
 const schemaVersion = 1
-
-// index is an index that a collection must have.
-type index struct {
-	name   string
-	key    bson.D
-	unique bool // and sparse: documents without the field are passed over
-}
 
 // indexes are those of each collection. A unique index over an array is one over
 // its elements: that is what makes each of a user's keys lead to that user alone.
@@ -153,74 +144,4 @@ func (s *Store) probe(ctx context.Context) (err error) {
 		}
 	}
 	return nil
-}
-
-// ensure makes the indexes that are missing, and checks those that are there.
-func (s *Store) ensure(ctx context.Context, c *driver.Collection, wanted []index) error {
-	if len(wanted) == 0 {
-		return nil
-	}
-	var found []driver.IndexSpecification
-	err := s.attempt(ctx, "indexes of "+c.Name(), func(ctx context.Context) (err error) {
-		found, err = c.Indexes().ListSpecifications(ctx)
-		if server, ok := errors.AsType[driver.ServerError](err); ok && server.HasErrorCode(26) { // there is no such collection
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, w := range wanted {
-		there, err := w.in(found)
-		if err != nil {
-			return fmt.Errorf("%w: %s of %s %w; drop it (db.%s.dropIndex(%q)), and it is made anew at the next start",
-				ErrIndex, w.name, c.Name(), err, c.Name(), w.name)
-		}
-		if there {
-			continue
-		}
-		o := options.Index().SetName(w.name)
-		if w.unique {
-			o.SetUnique(true).SetSparse(true)
-		}
-		// To index what is there already takes as long as it takes.
-		_, err = c.Indexes().CreateOne(ctx, driver.IndexModel{Keys: w.key, Options: o})
-		if driver.IsDuplicateKeyError(err) {
-			return fmt.Errorf("%w: %s of %s cannot be made unique, because documents have the same value; restore a backup", ErrIndex, w.name, c.Name())
-		}
-		if err = explain(err); err != nil {
-			return fmt.Errorf("make the index %s of %s: %w", w.name, c.Name(), err)
-		}
-	}
-	return nil
-}
-
-// in reports whether the index is among those that were found; its error is in
-// what it differs.
-func (w index) in(found []driver.IndexSpecification) (bool, error) {
-	i := slices.IndexFunc(found, func(f driver.IndexSpecification) bool { return f.Name == w.name })
-	if i < 0 {
-		return false, nil
-	}
-	f := found[i]
-	var key bson.D
-	if err := bson.Unmarshal(f.KeysDocument, &key); err != nil {
-		return true, fmt.Errorf("cannot be read: %w", err)
-	}
-	if !slices.EqualFunc(key, w.key, func(a, b bson.E) bool {
-		return a.Key == b.Key && fmt.Sprint(a.Value) == fmt.Sprint(b.Value)
-	}) {
-		return true, fmt.Errorf("is over %v instead of %v", f.KeysDocument, w.key)
-	}
-	is := func(flag *bool) bool { return flag != nil && *flag }
-	switch {
-	case is(f.Unique) != w.unique:
-		return true, fmt.Errorf("has unique: %t", is(f.Unique))
-	case w.unique && !is(f.Sparse):
-		return true, errors.New("has sparse: false")
-	case f.ExpireAfterSeconds != nil:
-		return true, errors.New("deletes documents by itself (expireAfterSeconds)")
-	}
-	return true, nil
 }
