@@ -12,6 +12,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/gatehouse-auth/gatehouse/internal/reach"
 )
 
 // Collection is a collection of MongoDB that may be in use. It is only read.
@@ -49,7 +51,7 @@ func (c Collection) Records(ctx context.Context) iter.Seq2[Record, error] {
 		defer client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // it was only read from
 		cursor, err := client.Database(c.database).Collection(c.name).Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
 		if err != nil {
-			yield(Record{}, fmt.Errorf("mongodb: read %s: %w", c.name, err))
+			yield(Record{}, fmt.Errorf("mongodb: read %s: %w", c.name, cmp.Or(reach.Explain(err), err)))
 			return
 		}
 		defer cursor.Close(context.WithoutCancel(ctx)) //nolint:errcheck // as above
@@ -65,7 +67,7 @@ func (c Collection) Records(ctx context.Context) iter.Seq2[Record, error] {
 			}
 		}
 		if err := cursor.Err(); err != nil {
-			yield(Record{}, fmt.Errorf("mongodb: read %s: %w", c.name, err))
+			yield(Record{}, fmt.Errorf("mongodb: read %s: %w", c.name, cmp.Or(reach.Explain(err), err)))
 		}
 	}
 }

@@ -107,8 +107,8 @@ func TestCollectionAway(t *testing.T) {
 		if err == nil {
 			_, _, _, err = do(t, Run{Source: source, Reader: &Reader{Format: mongoDB}}, auth(t, memory.New()))
 		}
-		if err == nil || strings.Contains(err.Error(), "s3cr") {
-			t.Errorf("%v, want an error that does not tell the password", err)
+		if err == nil || strings.ContainsAny(err.Error(), "\n{") || strings.Contains(err.Error(), "s3cr") {
+			t.Errorf("%v, want one line that does not tell the password", err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/reach"
 )
 
 // Errors of [Open], beside gatehouse.ErrUnavailable.
@@ -66,6 +67,9 @@ func explain(err error) error {
 				return fmt.Errorf("%w: %s (code %v)", gatehouse.ErrUnavailable, r.text, server.ErrorCodes())
 			}
 		}
+	}
+	if unreached := reach.Explain(err); unreached != nil {
+		return fmt.Errorf("%w: %w", gatehouse.ErrUnavailable, unreached)
 	}
 	switch {
 	case driver.IsTimeout(err) || errors.Is(err, context.Canceled):
