@@ -57,6 +57,7 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	gh(1, `(?s)2 with one address.*bob@example.com.*BOB@example.com.*nothing was changed`, "adopt")
+	gh(0, `this database has a collection users`, "user", "list")
 	gh(0, `(?s)4 documents, 3 to be changed.*1 left alone.*\{"\$numberInt":"9"\} +nine@example.com .*its _id is of type 32-bit integer`, "adopt", "--dry-run", "--keep", ids[1])
 	gh(0, `adopted: 4 documents, 3 changed`, "adopt", "--keep", ids[1])
 	gh(0, ids[0], "user", "show", "ann@example.com")

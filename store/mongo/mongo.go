@@ -110,6 +110,7 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open mongodb: %w", err), p.leave(ctx), s.Close())
 	}
+	_ = s.application(ctx) // without the right to read it, nothing is lost but a hint
 	s.presence = p
 	p.keep()
 	return s, nil
