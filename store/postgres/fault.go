@@ -2,11 +2,12 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,25 +54,65 @@ func explain(err error, t target) error {
 
 // connection is an error that is not the server's: of the network, of TLS, of time.
 func connection(err error) error {
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	failure, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch late := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded); {
 	case connecting && late:
 		return fmt.Errorf("%w: no answer in time; is it PostgreSQL that listens there?", gatehouse.ErrUnavailable)
 	case connecting:
-		// It names the server and the user, and no password, on a line for each try.
-		var tries []string
-		for line := range strings.Lines(err.Error()) {
-			tries = append(tries, strings.Join(strings.Fields(line), " "))
-		}
-		said := strings.Join(slices.Compact(tries), " ")
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			said += ": is PostgreSQL running? If it has ended by itself, on a full disk for instance, its own log says why"
-		}
-		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, said)
+		return fmt.Errorf("%w: %s", gatehouse.ErrUnavailable, tried(failure))
 	case late:
 		return fmt.Errorf("%w: no answer in time: %w", gatehouse.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: the connection to the database was lost: %w", gatehouse.ErrUnavailable, err)
+}
+
+// tried is what came of the tries to connect, each said once, and what to do. With
+// the default sslmode every address is tried twice.
+func tried(failure *pgconn.ConnectError) string {
+	tries := []error{failure.Unwrap()}
+	if several, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](failure); ok {
+		tries = several.Unwrap()
+	}
+	var said []string
+	for _, err := range tries {
+		text := err.Error()
+		if e, ok := errors.AsType[*net.OpError](err); ok {
+			text = e.Error() // which has the address once
+		}
+		if text = strings.Join(strings.Fields(text), " "); !slices.Contains(said, text) {
+			said = append(said, text)
+		}
+	}
+	text := strings.Join(said, "; ")
+	if why := way(tries[0]); why != "" {
+		text += ": " + why
+	}
+	return text
+}
+
+// way is what to do about a server to which there is no way.
+func way(err error) string {
+	text := err.Error()
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "give the certificate of whoever signed the server's with sslrootcert, and name the host as that does"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "check the name of the host in the URL of the database"
+	}
+	switch {
+	case strings.Contains(text, "refused TLS"):
+		return "turn ssl on in the settings of the server, or, where nobody can listen in, say sslmode=disable in the URL of the database"
+	case strings.Contains(text, "refused"):
+		return "is PostgreSQL running, and does it listen at that address? If it has ended by itself, on a full disk for instance, its own log says why"
+	case strings.Contains(text, "no such file"):
+		return "is PostgreSQL running, and is that where its socket is?"
+	case strings.Contains(text, "read only connection"):
+		return "no server that was asked is the primary"
+	}
+	return ""
 }
 
 // passing reports whether an error is one of circumstances, which may pass, and not
@@ -139,7 +180,7 @@ func (t target) advice(e *pgconn.PgError) string {
 	case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
 		return "the database is stopping or starting; if it goes on, its own log says why"
 	case "55P03": // lock_not_available
-		return "another transaction holds the tables: a long one of an application, or a dump"
+		return "another transaction holds the tables, a long one of an application or a dump: it has to end first"
 	case "23503": // foreign_key_violation
 		return fmt.Sprintf("table %s.%s refers to it: let it do so with ON DELETE CASCADE or SET NULL", e.SchemaName, e.TableName)
 	}

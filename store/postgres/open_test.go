@@ -30,7 +30,10 @@ CREATE ROLE reader LOGIN PASSWORD '`+password+`'; ALTER ROLE reader SET default_
 		want      error
 		says      string
 	}{
-		{"nobody there", away, gatehouse.ErrUnavailable, "127.0.0.1:1"},
+		{"nobody there", away, gatehouse.ErrUnavailable, "127.0.0.1:1: connect: connection refused: is PostgreSQL running, and does it listen"},
+		{"no such host", strings.Replace(away, "127.0.0.1:1", "no.such.host.invalid", 1), gatehouse.ErrUnavailable, "check the name of the host"},
+		{"no such socket", strings.Replace(away, "127.0.0.1:1", "%2Fno%2Fsuch%2Ffolder", 1), gatehouse.ErrUnavailable, "is that where its socket is?"},
+		{"no TLS", server.URL(db) + "?sslmode=verify-full", gatehouse.ErrUnavailable, "turn ssl on in the settings of the server"},
 		{"a wrong password", server.URLOf("postgres", "wrong "+password, db), gatehouse.ErrUnavailable, "check user and password"},
 		{"an unknown user", server.URLOf("nobody", password, db), gatehouse.ErrUnavailable, "check user and password"},
 		{"no such database", server.URL("missing"), gatehouse.ErrUnavailable, `CREATE DATABASE "missing" OWNER "postgres"`},
@@ -48,6 +51,8 @@ CREATE ROLE reader LOGIN PASSWORD '`+password+`'; ALTER ROLE reader SET default_
 			t.Errorf("%s: err = %v, want %v that says %s", c.name, err, c.want, c.says)
 		} else if strings.Contains(err.Error(), "pass/word") || strings.Contains(err.Error(), service.PostgresPassword) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: the error has the password: %v", c.name, err)
+		} else if strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), "refused") > 1 || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: the error is not a plain line: %v", c.name, err)
 		}
 	}
 	c := asker(t, server.URL(db))
@@ -110,7 +115,7 @@ CREATE SCHEMA ids AUTHORIZATION owner; REVOKE ALL ON SCHEMA public FROM PUBLIC`)
 	if _, err := Open(ctx, worker, Options{}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "gatehouse migrate") {
 		t.Errorf("err = %v", err)
 	}
-	if from, to, err := Migrate(ctx, server.URL(old)); err != nil || from != 1 || to < 2 {
+	if from, to, err := Migrate(ctx, server.URL(old), Options{}); err != nil || from != 1 || to < 2 {
 		t.Errorf("Migrate = %d, %d, %v", from, to, err)
 	}
 	work(openStore(t, worker, Options{}))

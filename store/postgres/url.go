@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -96,11 +95,7 @@ func parse(text string) (target, error) {
 	}
 	t.pool, err = pgxpool.ParseConfig(scheme + "://" + user + hosts + u.EscapedPath() + "?" + q.Encode())
 	if err != nil {
-		// The text is left out. What remains names the parameter and not its value.
-		if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-			err = e.Unwrap()
-		}
-		return target{}, fmt.Errorf("%w: a parameter is wrong: %w", errURL, err)
+		return target{}, fmt.Errorf("in the URL of the database a parameter is wrong, correct it or leave it out: %s", wrong(err))
 	}
 	c := t.pool.ConnConfig
 	if given {
@@ -113,6 +108,16 @@ func parse(text string) (target, error) {
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec // for what does not choose by the connection
 	t.pool.MaxConnLifetimeJitter = max(t.pool.MaxConnLifetimeJitter, 5*time.Minute)
 	return t, nil
+}
+
+// wrong is what pgx says of the URL, without the URL, which may hold what is secret.
+func wrong(err error) string {
+	const before = "`: " // it quotes the URL
+	text := err.Error()
+	if i := strings.LastIndex(text, before); i >= 0 {
+		return strings.Join(strings.Fields(text[i+len(before):]), " ")
+	}
+	return "see the names and values that there are in the documentation"
 }
 
 // String is the database without what is secret.

@@ -55,6 +55,18 @@ func TestURLsThatWillNotDo(t *testing.T) {
 			t.Errorf("%s: the error has the password: %v", url, err)
 		}
 	}
+	for parameter, says := range map[string]string{
+		"pool_max_conns=0":               "in the URL of the database a parameter is wrong, correct it or leave it out: pool_max_conns too small",
+		"pool_max_conns=many":            "cannot parse pool_max_conns",
+		"sslmode=sure":                   "sslmode",
+		"connect_timeout=x":              "invalid connect_timeout",
+		"default_query_exec_mode=always": "invalid default_query_exec_mode",
+	} {
+		_, err := Open(t.Context(), "postgres://ann:hunter2@db/auth?"+parameter, Options{})
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "%!") || strings.Contains(err.Error(), "ann:") {
+			t.Errorf("%s: err = %v, want one that says %s", parameter, err, says)
+		}
+	}
 }
 
 // How statements are run is found out, unless the URL says it.
