@@ -141,6 +141,15 @@ CREATE TABLE public.bills (id INT, user_id TEXT REFERENCES gatehouse.users (id))
 	if got := answer(t, c, `SELECT u.email_key FROM orders o JOIN gatehouse.users u ON u.id = o.user_id WHERE o.id = 1`); got != "u1@example.com" {
 		t.Error(got)
 	}
+	// A column with a collation of its own is compared by ours.
+	server.Run(t, db, `CREATE TABLE public.carts (user_id TEXT COLLATE "en-x-icu"); INSERT INTO carts VALUES ('u1')`)
+	const join = `SELECT u.email_key FROM carts o JOIN gatehouse.users u ON u.id = o.user_id`
+	if err := c.QueryRow(ctx, join).Scan(new(string)); err == nil || !strings.Contains(err.Error(), "could not determine which collation to use") {
+		t.Errorf("err = %v", err)
+	}
+	if got := answer(t, c, join+` COLLATE "C"`); got != "u1@example.com" {
+		t.Error(got)
+	}
 	if err := s.DeleteUser(ctx, "u1", 1); err != nil {
 		t.Error(err)
 	}
