@@ -32,6 +32,7 @@ func (c migrate) Run(p *program) error {
 		return err
 	}
 	if !c.DryRun && from < to {
+		database.Waiting = func(why string) { p.say("It is " + why + ".") }
 		if from, to, err = database.Migrate(ctx); err != nil {
 			return err
 		}

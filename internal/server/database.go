@@ -23,14 +23,18 @@ var ErrNoDatabase = errors.New("there is no database")
 // postgres://… or mongodb://…
 type Database struct {
 	address string
+
+	// Waiting is told, in a sentence without a full stop, what Open and Migrate wait
+	// for if that may take a while. Nil: nobody is.
+	Waiting func(why string)
 }
 
 // DatabaseOf is the database that the settings choose.
 func DatabaseOf(s *Settings) Database {
 	if s.Database == "" {
-		return Database{"sqlite:" + filepath.Join(s.Data, "gatehouse.db")}
+		return Database{address: "sqlite:" + filepath.Join(s.Data, "gatehouse.db")}
 	}
-	return Database{s.Database}
+	return Database{address: s.Database}
 }
 
 // String is the address as it may be shown: without passwords.
@@ -64,7 +68,7 @@ func (d Database) Open(ctx context.Context) (gatehouse.Store, error) {
 		file, _ := d.File()
 		return sqlite.Open(file, sqlite.Options{})
 	case "postgres", "postgresql":
-		return postgres.Open(ctx, d.address, postgres.Options{})
+		return postgres.Open(ctx, d.address, postgres.Options{Waiting: d.Waiting})
 	case "mongodb", "mongodb+srv":
 		return mongo.Open(ctx, d.address, mongo.Options{})
 	}
@@ -122,7 +126,7 @@ func (d Database) Migrate(ctx context.Context) (from, to int, err error) {
 		file, _ := d.File()
 		return sqlite.Migrate(ctx, file)
 	case "postgres", "postgresql":
-		return postgres.Migrate(ctx, d.address)
+		return postgres.Migrate(ctx, d.address, postgres.Options{Waiting: d.Waiting})
 	case "mongodb", "mongodb+srv":
 		return mongo.Migrate(ctx, d.address)
 	}

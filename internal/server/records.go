@@ -38,7 +38,9 @@ func (r records) alone(ctx context.Context) error {
 
 // openRecords opens the database, and Redis in front of it if there is one.
 func (s *Settings) openRecords(ctx context.Context, secret gatehouse.Secret, log *slog.Logger) (records, error) {
-	store, err := DatabaseOf(s).Open(ctx)
+	database := DatabaseOf(s)
+	database.Waiting = func(why string) { log.Warn(why) }
+	store, err := database.Open(ctx)
 	if err != nil {
 		return records{}, err
 	}

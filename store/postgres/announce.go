@@ -62,14 +62,16 @@ func (s *Store) listen(ctx context.Context, begun func(), f func(message string)
 		return s.ended(ctx, err)
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
-	b, err := examine(ctx, c)
+	starting, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	b, err := examine(starting, c)
 	if err != nil {
 		return s.ended(ctx, err)
 	}
 	if b.pooled {
 		return fmt.Errorf("%w: a connection pooler is in between", errors.ErrUnsupported)
 	}
-	if _, err := c.Exec(ctx, `LISTEN "`+s.target.channel()+`"`); err != nil {
+	if _, err := c.Exec(starting, `LISTEN "`+s.target.channel()+`"`); err != nil {
 		return s.ended(ctx, err)
 	}
 	begun()

@@ -161,7 +161,9 @@ func TestAMigrationDoesNotWaitForEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = prepare(t.Context(), target, 20*time.Millisecond, func(*pgx.Conn, backend) {})
+	b := Options{}.bounds()
+	b.tables = 20 * time.Millisecond
+	_, _, err = prepare(t.Context(), target, b, nil, func(*start) {})
 	if !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "another transaction holds the tables") {
 		t.Errorf("err = %v", err)
 	}
@@ -174,7 +176,7 @@ func TestANewerSchema(t *testing.T) {
 	if _, err := Open(t.Context(), server.URL(db), Options{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("Open: err = %v, want ErrNewer", err)
 	}
-	if _, _, err := Migrate(t.Context(), server.URL(db)); !errors.Is(err, ErrNewer) {
+	if _, _, err := Migrate(t.Context(), server.URL(db), Options{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("Migrate: err = %v, want ErrNewer", err)
 	}
 	if current, _, err := SchemaVersion(t.Context(), server.URL(db)); err != nil || current != 1000 {
@@ -193,7 +195,7 @@ func TestALaterSchemaThatOnlyAdds(t *testing.T) {
 	if err := s.CreateUser(t.Context(), &gatehouse.User{ID: "01938c00-5a2f-7000-8000-000000000001", Email: "ann@example.com", EmailKey: "ann@example.com"}); err != nil {
 		t.Error(err)
 	}
-	if from, to, err := Migrate(t.Context(), server.URL(db)); err != nil || from != to {
+	if from, to, err := Migrate(t.Context(), server.URL(db), Options{}); err != nil || from != to {
 		t.Errorf("Migrate: from %d to %d, %v; want nothing to do", from, to, err)
 	}
 }
@@ -217,7 +219,7 @@ func TestForeignSchemas(t *testing.T) {
 			if _, err := Open(ctx, server.URL(db), Options{}); !errors.Is(err, ErrForeign) {
 				t.Errorf("Open: err = %v, want ErrForeign", err)
 			}
-			if _, _, err := Migrate(ctx, server.URL(db)); !errors.Is(err, ErrForeign) {
+			if _, _, err := Migrate(ctx, server.URL(db), Options{}); !errors.Is(err, ErrForeign) {
 				t.Errorf("Migrate: err = %v, want ErrForeign", err)
 			}
 			if _, _, err := SchemaVersion(ctx, server.URL(db)); !errors.Is(err, ErrForeign) {

@@ -128,7 +128,7 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 	for name, url := range map[string]func(string) string{"direct": server.URL, "pgbouncer": b.URL} {
 		t.Run(name, func(t *testing.T) {
 			db, ctx := server.Database(t), t.Context()
-			if _, _, err := Migrate(ctx, server.URL(db)); err != nil {
+			if _, _, err := Migrate(ctx, server.URL(db), Options{}); err != nil {
 				t.Fatal(err)
 			}
 			const witness = `

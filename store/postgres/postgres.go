@@ -53,6 +53,9 @@ type Options struct {
 	// Timeout is how long a call may take, waiting for a connection included,
 	// before it answers [gatehouse.ErrUnavailable]. Default 10 seconds.
 	Timeout time.Duration
+	// Waiting is told, in a sentence without a full stop, when [Open] or [Migrate]
+	// waits for another process that migrates the schema. Default nobody is.
+	Waiting func(why string)
 }
 
 // Store is a [gatehouse.Store] in a PostgreSQL database. Make one with [Open].
@@ -90,7 +93,7 @@ var (
 // Open opens the database that url leads to, which must exist; what Gatehouse
 // needs in it is made if it is not there: the schema named by the parameter schema
 // of the URL, "gatehouse" by default, and its tables. Tables of an earlier version
-// are migrated, while other processes wait. All other parameters are those of
+// are migrated, while other processes wait, for five minutes at most. All other parameters are those of
 // libpq (sslmode, sslrootcert, target_session_attrs, connect_timeout, …) and of
 // pgx (pool_max_conns, pool_max_conn_lifetime, default_query_exec_mode, …). Statements
 // are prepared unless a pooler is in between; default_query_exec_mode=cache_statement
@@ -112,23 +115,21 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	} else if !t.sized {
 		t.pool.MaxConns = int32(min(max(4*runtime.GOMAXPROCS(0), 8), 32))
 	}
-	s, err := open(ctx, t, opts.Timeout)
+	s, err := open(ctx, t, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", t, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, t target, timeout time.Duration) (*Store, error) {
-	s := &Store{target: t, timeout: timeout}
+func open(ctx context.Context, t target, opts Options) (*Store, error) {
+	s := &Store{target: t, timeout: opts.Timeout}
 	s.records = sqlstore.New(engine{s}, sqlstore.Postgres)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 
-	starting, cancel := context.WithTimeoutCause(ctx, max(timeout, time.Minute), errSlow)
-	defer cancel()
-	if _, _, err := prepare(starting, t, patience, func(c *pgx.Conn, b backend) {
-		s.committing.Store(b.pooled && b.synchronous == "off")
-		s.warnings = b.warnings(c)
+	if _, _, err := prepare(ctx, t, opts.bounds(), opts.Waiting, func(found *start) {
+		s.committing.Store(found.backend.pooled && found.backend.synchronous == "off")
+		s.warnings = found.backend.warnings(found.c)
 	}); err != nil {
 		return nil, err
 	}
@@ -152,6 +153,9 @@ func (s *Store) Warnings() []string { return append([]string(nil), s.warnings...
 // whether a commit waits for the disk. A standby is behind: a session that was
 // ended would be good there, and one that has just begun would not exist.
 func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
+	// The pool connects for whoever comes next, so nobody's time limits it.
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	var pid, synchronous string
 	var standby bool
 	err := c.QueryRow(ctx, `SELECT pg_backend_pid()::text, current_setting('synchronous_commit'), pg_is_in_recovery()`,
