@@ -5,7 +5,7 @@
 # make bench   the benchmarks, with their ratios in one table
 # make fuzz    each fuzz test for FUZZTIME (default 30s)
 # make attack  attack the binary; make attack-prove: show that each attack can succeed
-# make css     build the style sheet; make generate: the settings reference
+# make css     build the style sheet; make generate: the settings reference, the shape of the schema
 
 FUZZTIME ?= 30s
 
@@ -43,3 +43,4 @@ css:
 
 generate:
 	go test ./internal/server -run Reference -update
+	go test ./store/postgres -run Shape -update

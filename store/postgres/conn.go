@@ -28,6 +28,7 @@ type conn struct {
 	// fault is the first error of a statement, as it came. Errors of the one who
 	// uses the connection are not among them.
 	fault error
+	slow  []string // see complete
 }
 
 func newConn(ctx context.Context, c *pgx.Conn, t target, statement func(string) string) *conn {

@@ -101,7 +101,8 @@ var (
 //
 // Open fails with [ErrForeign] if the schema is there and belongs to somebody
 // else, with [ErrNewer] if it belongs to a later version of Gatehouse, with
-// [ErrUnfit] if the database cannot hold it, and with [gatehouse.ErrUnavailable]
+// [ErrIncomplete] if a part of it is missing, with [ErrUnfit] if the database
+// cannot hold it, and with [gatehouse.ErrUnavailable]
 // if the database cannot be reached, read and written now. The error says what to
 // do about it, and never what the password is.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
@@ -130,6 +131,9 @@ func open(ctx context.Context, t target, opts Options) (*Store, error) {
 	if _, _, err := prepare(ctx, t, opts.bounds(), opts.Waiting, func(found *start) {
 		s.committing.Store(found.backend.pooled && found.backend.synchronous == "off")
 		s.warnings = found.backend.warnings(found.c)
+		if len(found.slow) > 0 {
+			s.warnings = append(s.warnings, "schema "+t.schema+" lacks "+few(found.slow)+": what needs it reads all of the table")
+		}
 	}); err != nil {
 		return nil, err
 	}
@@ -294,6 +298,8 @@ var (
 	ErrForeign = errors.New("not a schema of Gatehouse")
 	// ErrNewer: the schema belongs to a later version of Gatehouse.
 	ErrNewer = sqlstore.ErrNewer
+	// ErrIncomplete: it is a schema of Gatehouse, but not all of it is there.
+	ErrIncomplete = errors.New("the schema of Gatehouse is not complete")
 	// ErrUnfit: the database cannot hold the records of Gatehouse.
 	ErrUnfit = errors.New("this database will not do")
 )

@@ -146,7 +146,10 @@ func (s *start) migrate(ctx context.Context, version int) (from int, err error) 
 					return err
 				}
 			}
-			return sqlstore.Migrate(ctx, c, sqlstore.Postgres, from)
+			if err := sqlstore.Migrate(ctx, c, sqlstore.Postgres, from); err != nil {
+				return err
+			}
+			return c.complete()
 		})
 	})
 	return from, err
@@ -172,7 +175,7 @@ func (t target) lock() int64 {
 	return int64(h.Sum64())
 }
 
-// look is the version of the schema, if it is one of Gatehouse: 0 if it
+// look is the version of the schema, if it is one of Gatehouse and complete: 0 if it
 // does not exist or is empty. Held says that the error is a lock which somebody had
 // for too long.
 func (s *start) look(ctx context.Context) (version int, held bool, err error) {
@@ -191,7 +194,7 @@ func (s *start) look(ctx context.Context) (version int, held bool, err error) {
 }
 
 // inspect is the version of the schema, if it is one of Gatehouse: 0 if it does not
-// exist or is empty.
+// exist or is empty. If it is the one of this program, all of it is there.
 func (c *conn) inspect() (version int, exists bool, err error) {
 	const look = `SELECT (SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1), ` +
 		`(SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)) + ` +
@@ -214,9 +217,12 @@ func (c *conn) inspect() (version int, exists bool, err error) {
 			"choose another with ?schema=NAME in the URL of the database", ErrForeign, c.target.schema)
 	}
 	version, err = sqlstore.Version(c.ctx, c)
-	if err == nil && version == 0 {
+	switch {
+	case err == nil && version == 0:
 		err = fmt.Errorf("%w: the table gatehouse_schema in schema %s holds no version: if it was restored, its rows were not; "+
 			"rename the schema and restore all of a backup with pg_restore -1", ErrForeign, c.target.schema)
+	case err == nil && version == sqlstore.Wanted():
+		err = c.complete()
 	}
 	return version, true, err
 }

@@ -31,6 +31,7 @@ type start struct {
 	c       *pgx.Conn
 	target  target
 	backend backend
+	slow    []string // indexes that are missing
 }
 
 // begin connects and runs f.
@@ -68,7 +69,9 @@ func begin(ctx context.Context, t target, b bounds, f func(*start) error) error 
 func (s *start) run(ctx context.Context, d time.Duration, f func(*conn) error) error {
 	return within(ctx, d, func(ctx context.Context) error {
 		c := newConn(ctx, s.c, s.target, func(query string) string { return sqlstore.Qualify(s.target.quoted(), query) })
-		return f(c)
+		err := f(c)
+		s.slow = c.slow
+		return err
 	})
 }
 

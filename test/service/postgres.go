@@ -334,6 +334,24 @@ func (p *PostgresServer) Shell(tb testing.TB, folder, user, password, line strin
 	return string(out), err
 }
 
+// Dump is what pg_dump writes of a database, with arguments of its own if there are
+// any: all of it as SQL by default.
+func (p *PostgresServer) Dump(tb testing.TB, database string, args ...string) string {
+	tb.Helper()
+	out, err := p.Shell(tb, p.folder, "postgres", PostgresPassword, "pg_dump "+strings.Join(append(args, database), " "))
+	if err != nil {
+		tb.Fatalf("pg_dump: %v\n%s", err, out)
+	}
+	var text strings.Builder
+	for line := range strings.Lines(out) {
+		// Commands of psql, which have a new random word each time.
+		if !strings.HasPrefix(line, `\restrict `) && !strings.HasPrefix(line, `\unrestrict `) {
+			text.WriteString(line)
+		}
+	}
+	return text.String()
+}
+
 // Processes are those of the server at this moment.
 func (p *PostgresServer) Processes() []int {
 	return append(children(p.cmd.Process.Pid), p.cmd.Process.Pid)
