@@ -3,15 +3,25 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
+	"errors"
+	"hash/fnv"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse-auth/gatehouse/test/service"
 )
@@ -39,7 +49,36 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 	p.Run(t, "postgres", `CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
 	p.Run(t, "postgres", `CREATE ROLE poor LOGIN PASSWORD 'hunter22'`)
 	poor := p.Database(t)
+	// Where a restore was broken off the constraints are missing, which come last.
+	half := p.Database(t)
+	startWith(t, filepath.Join(t.TempDir(), "data"), []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(half)}, cheap...).stop()
+	p.Run(t, half, `ALTER TABLE gatehouse.users DROP CONSTRAINT users_email_key_key`)
+	files := t.TempDir()
+	startWith(t, filepath.Join(files, "newer"), []string{secretOf}, cheap...).stop()
+	for name, statements := range map[string]string{"newer/gatehouse.db": `UPDATE gatehouse_schema SET version = 1000, oldest = 999`, "foreign.db": `CREATE TABLE users (id INT)`} {
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(files, name))
+		must(t, err)
+		_, err = db.ExecContext(t.Context(), statements)
+		must(t, errors.Join(err, db.Close()))
+	}
+	must(t, os.WriteFile(filepath.Join(files, "text.db"), bytes.Repeat([]byte("no database "), 100), 0o600))
 
+	all := func() map[string]string {
+		was := map[string]string{}
+		for _, database := range []string{foreign, newer, readOnly, latin, poor, half} {
+			was[database] = p.Dump(t, database)
+		}
+		must(t, filepath.WalkDir(files, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(name)
+			was[name] = string(content)
+			return err
+		}))
+		return was
+	}
+	before := all()
 	for name, c := range map[string]struct{ env, want string }{
 		"PostgreSQL, no server":       {"GATEHOUSE_DATABASE=postgres://ann:hunter22@" + nobody + "/app", "connection refused"},
 		"PostgreSQL, wrong password":  {"GATEHOUSE_DATABASE=" + p.URLOf("postgres", "hunter22", newer), "password"},
@@ -49,6 +88,12 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 		"PostgreSQL, read-only":       {"GATEHOUSE_DATABASE=" + p.URL(readOnly), "read-only"},
 		"PostgreSQL, no Unicode":      {"GATEHOUSE_DATABASE=" + p.URL(latin), "its encoding is LATIN1"},
 		"PostgreSQL, no rights":       {"GATEHOUSE_DATABASE=" + p.URLOf("poor", "hunter22", poor), "GRANT"},
+		"PostgreSQL, half restored":   {"GATEHOUSE_DATABASE=" + p.URL(half), "lacks unique index (email_key) of table users"},
+		"PostgreSQL, no TLS":          {"GATEHOUSE_DATABASE=" + p.URL(newer) + "?sslmode=verify-full", "say sslmode=disable"},
+		"PostgreSQL, bad parameter":   {"GATEHOUSE_DATABASE=" + p.URL(newer) + "?pool_max_conns=0", "pool_max_conns too small"},
+		"SQLite, newer schema":        {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "newer", "gatehouse.db"), "newer version"},
+		"SQLite, another program's":   {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "foreign.db"), "of another program"},
+		"SQLite, no database":         {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "text.db"), "no SQLite database"},
 		"MongoDB, no server":          {"GATEHOUSE_DATABASE=mongodb://ann:hunter22@" + nobody + "/app", "connection refused"},
 		"Redis, no server":            {"GATEHOUSE_REDIS=redis://:hunter22@" + nobody, "is it running?"},
 		"Redis, no password":          {"GATEHOUSE_REDIS=" + r.URL(), "password"},
@@ -65,6 +110,9 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 			if strings.Contains(out, "hunter2") || strings.Contains(out, service.PostgresPassword) {
 				t.Errorf("the password is shown:\n%s", out)
 			}
+			if strings.Contains(out, "%!") || strings.Contains(name, "PostgreSQL") && strings.Count(out, "refused") > 1 {
+				t.Errorf("that is no plain sentence:\n%s", out)
+			}
 			if n := strings.Count(strings.TrimSpace(out), "\n"); n > 3 {
 				t.Errorf("that takes %d lines:\n%s", n+1, out)
 			}
@@ -73,8 +121,99 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 			}
 		})
 	}
-	if out, code := call(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(foreign)}, "", "migrate"); code != 1 || !strings.Contains(out, "another program") {
-		t.Errorf("migrate on a foreign schema: exit status %d\n%s", code, out)
+	for database, want := range map[string]string{foreign: "another program", half: "lacks unique index"} {
+		for _, command := range []string{"migrate", "user list"} {
+			out, code := call(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(database)}, "", strings.Fields(command)...)
+			if code != 1 || !strings.Contains(out, want) {
+				t.Errorf("%s: exit status %d, want 1 and %q\n%s", command, code, want, out)
+			}
+		}
+	}
+	after := all()
+	for name := range after {
+		if _, ok := before[name]; !ok {
+			t.Errorf("%s was not there before", name)
+		}
+	}
+	for name, was := range before {
+		if after[name] != was {
+			t.Errorf("%s is not what it was: %.2000q", name, after[name])
+		}
+	}
+}
+
+// TestDatabasesThatDoNotAnswer: whoever comes to a PostgreSQL while its tables are
+// locked, or through a network that has stalled, learns it in time.
+func TestDatabasesThatDoNotAnswer(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{})
+	locked, made := p.Database(t), p.Database(t)
+	for _, database := range []string{locked, made} {
+		startWith(t, filepath.Join(t.TempDir(), "data"), []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(database)}, cheap...).stop()
+	}
+	holder, err := pgx.Connect(t.Context(), p.URL(locked))
+	must(t, err)
+	_, err = holder.Exec(t.Context(), `BEGIN; LOCK TABLE gatehouse.gatehouse_schema`)
+	must(t, err)
+	through := func(r *road) string { return strings.Replace(p.URL(made), strconv.Itoa(p.Port()), r.port(), 1) }
+	early, late := newRoad(t, "127.0.0.1:"+strconv.Itoa(p.Port())), newRoad(t, "127.0.0.1:"+strconv.Itoa(p.Port()))
+	early.stall(900)
+	late.stall(900)
+	// Each has a road of its own, which stalls when it has carried enough.
+	var all sync.WaitGroup
+	for _, c := range []struct{ name, url, command, want string }{
+		{"locked", p.URL(locked), "serve", "another transaction holds the tables"},
+		{"locked", p.URL(locked), "user list", "another transaction holds the tables"},
+		{"stalled", through(early), "serve", "did not answer in time"},
+		{"stalled", through(late), "user list", "did not answer in time"},
+	} {
+		all.Go(func() {
+			began := time.Now()
+			out, code := call(t, []string{secretOf, "GATEHOUSE_DATABASE=" + c.url, "GATEHOUSE_LISTEN=127.0.0.1:0"}, "", strings.Fields(c.command)...)
+			if code != 1 || !strings.Contains(out, c.want) || strings.Count(strings.TrimSpace(out), "\n") > 3 {
+				t.Errorf("%s, %s: exit status %d, want 1 and %q:\n%s", c.name, c.command, code, c.want, out)
+			}
+			t.Logf("%s, %s: after %v", c.name, c.command, time.Since(began))
+		})
+	}
+	all.Wait()
+	must(t, holder.Close(t.Context()))
+	startWith(t, filepath.Join(t.TempDir(), "data"), []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(locked)}, cheap...).stop()
+}
+
+// TestAStartWaitsForWhoMigrates: an instance that comes while another one migrates
+// says that it waits, and goes on when that is done.
+func TestAStartWaitsForWhoMigrates(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{})
+	database := p.Database(t)
+	holder, err := pgx.Connect(t.Context(), p.URL(database))
+	must(t, err)
+	h := fnv.New64a()
+	h.Write([]byte("gatehouse: migrate schema gatehouse"))
+	_, err = holder.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, int64(h.Sum64()))
+	must(t, err)
+	cmd := command(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(database)}, append([]string{"serve", "--listen", "127.0.0.1:0"}, cheap...)...)
+	log, done := newOutput(), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	must(t, cmd.Start())
+	go func() {
+		_ = cmd.Wait() // the status is in ProcessState
+		close(done)
+	}()
+	if log.wait(regexp.MustCompile(`waiting for another instance that migrates schema gatehouse, for 5m0s at most`), 20*time.Second, done) == nil {
+		t.Errorf("it does not say that it waits:\n%s", log)
+	}
+	if strings.Contains(log.String(), "Gatehouse is ready") {
+		t.Errorf("it did not wait:\n%s", log)
+	}
+	must(t, holder.Close(t.Context()))
+	if log.wait(address, 20*time.Second, done) == nil {
+		t.Errorf("it does not go on:\n%s", log)
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	<-done
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit status %d\n%s", code, log)
 	}
 }
 
@@ -158,6 +297,8 @@ type road struct {
 	listener net.Listener
 	blocked  atomic.Bool
 	length   atomic.Int64 // how long an answer takes, a time.Duration
+	capacity atomic.Int64 // how much it carries until it is blocked by itself; 0: no matter how much
+	carried  atomic.Int64
 	mu       sync.Mutex
 	conns    []net.Conn
 }
@@ -170,6 +311,8 @@ func newRoad(t *testing.T, to string) *road {
 	t.Cleanup(func() {
 		l.Close()
 		r.cut()
+		r.stall(0)
+		r.hold(false) // what waits finds its connections closed
 	})
 	go func() {
 		for {
@@ -199,6 +342,9 @@ func (r *road) carry(from, to net.Conn, answers bool) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
+		if most := r.capacity.Load(); r.carried.Add(int64(n)) > most && most > 0 {
+			r.hold(true)
+		}
 		for r.blocked.Load() {
 			pause(5 * time.Millisecond)
 		}
@@ -217,6 +363,9 @@ func (r *road) carry(from, to net.Conn, answers bool) {
 }
 
 func (r *road) hold(is bool) { r.blocked.Store(is) }
+
+// stall blocks the road when it has carried so many bytes.
+func (r *road) stall(after int64) { r.capacity.Store(after) }
 
 // cut ends every connection.
 func (r *road) cut() {
