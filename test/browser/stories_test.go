@@ -348,7 +348,11 @@ func (b *tab) back() {
 	}
 	call(b, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[to].ID})
 	b.wait("the page before does not come", func() bool {
-		return call(b, page.GetNavigationHistory, cdp.Empty{}).CurrentIndex == to
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		defer cancel()
+		// While one page takes the place of the other there is none to ask.
+		now, err := chromedp.Call(ctx, page.GetNavigationHistory, cdp.Empty{})
+		return err == nil && now.CurrentIndex == to
 	})
 	b.waitFor(`document.readyState === 'complete'`)
 }
