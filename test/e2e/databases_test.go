@@ -94,7 +94,7 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 		"SQLite, newer schema":        {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "newer", "gatehouse.db"), "newer version"},
 		"SQLite, another program's":   {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "foreign.db"), "of another program"},
 		"SQLite, no database":         {"GATEHOUSE_DATABASE=sqlite:" + filepath.Join(files, "text.db"), "no SQLite database"},
-		"MongoDB, no server":          {"GATEHOUSE_DATABASE=mongodb://ann:hunter22@" + nobody + "/app", "connection refused"},
+		"MongoDB, no server":          {"GATEHOUSE_DATABASE=mongodb://ann:hunter22@" + nobody + "/app", "start MongoDB there"},
 		"Redis, no server":            {"GATEHOUSE_REDIS=redis://:hunter22@" + nobody, "is it running?"},
 		"Redis, no password":          {"GATEHOUSE_REDIS=" + r.URL(), "password"},
 		"Redis, wrong password":       {"GATEHOUSE_REDIS=redis://:hunter23@" + r.Address(), "password"},
