@@ -149,11 +149,12 @@ func touchAll(t *testing.T, s *Store) error {
 	return nil
 }
 
-// eventually waits until f succeeds.
+// eventually waits until f succeeds. A Sentinel that was out of breath for two seconds
+// does nothing for half a minute.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = f(); err == nil {
 			return
 		}
@@ -161,7 +162,7 @@ func eventually(t testing.TB, f func() error) {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("not within half a minute: %v", err)
+	t.Fatalf("not within 90 seconds: %v", err)
 }
 
 // When the primary changes, by order or because it died, the client goes on with the
