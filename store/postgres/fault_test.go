@@ -216,7 +216,7 @@ func TestCutAtTheCommit(t *testing.T) {
 					c, err := dial(ctx, network, address)
 					return &cut{Conn: c, at: at, sent: sent, times: times}, err
 				}
-				s, err := open(ctx, target, Options{Timeout: 10 * time.Second})
+				s, err := open(ctx, target, Options{Timeout: 10 * time.Second}, Options{}.bounds())
 				if err != nil {
 					t.Fatal(err)
 				}

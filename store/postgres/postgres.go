@@ -116,19 +116,19 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	} else if !t.sized {
 		t.pool.MaxConns = int32(min(max(4*runtime.GOMAXPROCS(0), 8), 32))
 	}
-	s, err := open(ctx, t, opts)
+	s, err := open(ctx, t, opts, opts.bounds())
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", t, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, t target, opts Options) (*Store, error) {
+func open(ctx context.Context, t target, opts Options, b bounds) (*Store, error) {
 	s := &Store{target: t, timeout: opts.Timeout}
 	s.records = sqlstore.New(engine{s}, sqlstore.Postgres)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 
-	if _, _, err := prepare(ctx, t, opts.bounds(), opts.Waiting, func(found *start) {
+	if _, _, err := prepare(ctx, t, b, opts.Waiting, func(found *start) {
 		s.committing.Store(found.backend.pooled && found.backend.synchronous == "off")
 		s.warnings = found.backend.warnings(found.c)
 		if len(found.slow) > 0 {

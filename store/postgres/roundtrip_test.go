@@ -49,7 +49,7 @@ func counted(t *testing.T, url string) (*Store, *atomic.Int64) {
 		return &wire{Conn: c, trips: trips}, err
 	}
 	target.pool.MaxConns = 1
-	s, err := open(t.Context(), target, Options{Timeout: 10 * time.Second})
+	s, err := open(t.Context(), target, Options{Timeout: 10 * time.Second}, Options{}.bounds())
 	if err != nil {
 		t.Fatal(err)
 	}

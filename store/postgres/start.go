@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -21,8 +20,10 @@ type bounds struct {
 	work   time.Duration // a migration of what there is, in all
 }
 
+// bounds are what a start takes. A connection is new, and what it asks is read from
+// the disk, so no short time for calls makes them shorter.
 func (o Options) bounds() bounds {
-	return bounds{step: cmp.Or(o.Timeout, 10*time.Second), others: 5 * time.Minute, tables: 10 * time.Second, work: time.Hour}
+	return bounds{step: max(o.Timeout, 10*time.Second), others: 5 * time.Minute, tables: 10 * time.Second, work: time.Hour}
 }
 
 // start is a connection outside of any pool, on which a start takes its steps.

@@ -25,11 +25,12 @@ func TestAStartDoesNotWaitForATableForEver(t *testing.T) {
 	if _, err := holder.Exec(ctx, `BEGIN; LOCK TABLE gatehouse.gatehouse_schema`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(ctx, url, Options{Timeout: short.step}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "another transaction holds the tables") {
-		t.Errorf("Open: err = %v", err)
+	target, err := parse(url)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, _, err := Migrate(ctx, url, Options{Timeout: short.step}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "another transaction holds the tables") {
-		t.Errorf("Migrate: err = %v", err)
+	if _, _, err := prepare(ctx, target, short, nil, func(*start) {}); !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "another transaction holds the tables") {
+		t.Errorf("err = %v", err)
 	}
 	if _, err := holder.Exec(ctx, `ROLLBACK`); err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func TestAStartOverANetworkThatStalls(t *testing.T) {
 			return &stalling{c, left, deaf}, err
 		}
 		left.Store(bytes)
-		s, err := open(ctx, target, Options{Timeout: 100 * time.Millisecond})
+		s, err := open(ctx, target, Options{Timeout: 100 * time.Millisecond}, bounds{step: 100 * time.Millisecond, others: time.Minute, tables: time.Minute, work: time.Minute})
 		if err == nil {
 			err = s.Ready(ctx)
 			started = err == nil
