@@ -42,14 +42,19 @@ func TestFaultsLogNobodyOut(t *testing.T) {
 			t.Fatal(out, err)
 		}
 	}
-	for _, c := range []struct {
+	type fault struct {
 		name, says  string
 		spoil, mend []string
-	}{
+	}
+	faults := []fault{
 		{"full", "maxmemory", []string{"CONFIG", "SET", "maxmemory", "1"}, []string{"CONFIG", "SET", "maxmemory", "0"}},
 		{"a replica", "is a replica", []string{"REPLICAOF", "127.0.0.1", "1"}, []string{"REPLICAOF", "NO", "ONE"}},
-		{"few replicas", "too few", []string{"CONFIG", "SET", "min-replicas-to-write", "1"}, []string{"CONFIG", "SET", "min-replicas-to-write", "0"}},
-	} {
+	}
+	if !strings.HasPrefix(versionOf(t, r), "6.") { // which does not hold scripts to it
+		faults = append(faults, fault{"few replicas", "too few",
+			[]string{"CONFIG", "SET", "min-replicas-to-write", "1"}, []string{"CONFIG", "SET", "min-replicas-to-write", "0"}})
+	}
+	for _, c := range faults {
 		do(c.spoil...)
 		if !refused(c.name, c.says) {
 			t.Errorf("%s: it is not refused because of %q", c.name, c.says)

@@ -19,7 +19,7 @@ import (
 // pairOf is a primary and its replica, in touch with each other.
 func pairOf(t testing.TB) (primary, replica *service.RedisServer) {
 	primary = service.Redis(t)
-	replica = service.Redis(t, "--replicaof", fmt.Sprintf("127.0.0.1 %d", primary.Port))
+	replica = service.Redis(t, "--replicaof", "127.0.0.1", strconv.Itoa(primary.Port))
 	inTouch(t, primary, replica)
 	return primary, replica
 }
@@ -327,8 +327,8 @@ func TestOpenWithoutReplicas(t *testing.T) {
 	if w := strings.Join(s.c.Warnings(), " "); s.c.replicas != 0 || w != "" {
 		t.Errorf("without replicas %d are waited for, with warnings %q", s.c.replicas, w)
 	}
-	user := slices.Concat([]string{"ACL", "SETUSER", "gatehouse"}, rights(t), []string{"-wait"})
-	if out, err := r.Do(user...); out != "OK" {
+	grant(t, r)
+	if out, err := r.Do("ACL", "SETUSER", "gatehouse", "-wait"); out != "OK" {
 		t.Fatal(out, err)
 	}
 	_, err := Open(t.Context(), "redis://gatehouse:PASSWORD@"+r.Address(), Options{Key: testKey, Replicas: 1})
