@@ -88,7 +88,7 @@ type Renewal struct {
 
 // Apply begins anew, as said above, in a store that has been brought back in
 // whatever way. It may be called again after an error, and while the store is in
-// use. The store has to be a [Mover].
+// use. The store has to be a [Mover]; [ErrPartial] if more is to be loaded into it.
 //
 // The note goes first: from then on new signing keys are due, and the event.
 //
@@ -109,6 +109,12 @@ func (r Restoration) apply(ctx context.Context, s Store) (n Renewal, err error) 
 	m, ok := s.(Mover)
 	if !ok {
 		return n, fmt.Errorf("%T is no Mover", s)
+	}
+	// What is not all there has not been brought back, and the note says so.
+	if before, err := LastRestoration(ctx, s); err != nil {
+		return n, err
+	} else if before != nil && before.Partial {
+		return n, ErrPartial
 	}
 	if err := r.Note(ctx, s); err != nil || r.Keep == KeepAll {
 		return n, err

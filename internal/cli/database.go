@@ -81,7 +81,9 @@ func (c backup) Run(p *program) (err error) {
 		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
 	}
 	// A backup is for bad times: if it cannot be put on record, it is made all the same.
-	if err := p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error { return g.NoteCopy(ctx, "backup") }); err != nil {
+	if err := p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error { return g.NoteCopy(ctx, "backup") }); errors.Is(err, gatehouse.ErrPartial) {
+		return err // a part is worth nothing, and restored it would be taken for the whole
+	} else if err != nil {
 		p.say("The backup is not in the audit log: " + err.Error())
 	}
 	store, err := sqlite.Open(file, sqlite.Options{})

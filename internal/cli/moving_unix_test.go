@@ -174,7 +174,7 @@ func TestWhatIsFilledInPartIsNotOpened(t *testing.T) {
 		}
 		other := map[string][]string{"archive": {"copy", "--resume", from, to}, "copy": {"restore", "--resume", filepath.Join(dir, "archive")}}
 		for _, args := range [][]string{
-			{"user", "list"}, {"export", filepath.Join(dir, "never")}, {"copy", to, "sqlite:" + filepath.Join(dir, "never.db")}, other[begun],
+			{"user", "list"}, {"restore", "--after-native"}, {"restore", "--after-native", "--as-is"}, {"backup", filepath.Join(dir, "never")}, {"export", filepath.Join(dir, "never")}, {"copy", to, "sqlite:" + filepath.Join(dir, "never.db")}, other[begun],
 		} {
 			if out, status := run(t, environ, args...); status == 0 {
 				t.Errorf("%s of %s that was begun: status %d, %s", args[0], begun, status, out)
@@ -230,6 +230,35 @@ func TestADatabaseInUseIsNotRestored(t *testing.T) {
 				t.Errorf("not in use: status %d, want 0", status)
 			}
 		})
+	}
+}
+
+// With a master secret that is not that of the database nothing begins anew.
+func TestAfterNativeWithAnotherSecret(t *testing.T) {
+	environ := []string{"GATEHOUSE_DATA=" + t.TempDir(), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please"}
+	p := &program{out: io.Discard, err: io.Discard, environ: environ, flags: map[string]string{}}
+	epoch := int64(-1)
+	look := func(ctx context.Context, i *server.Instance) error {
+		u, err := i.Store.User(ctx, "u")
+		if err == nil {
+			epoch = u.Epoch
+		}
+		return err
+	}
+	err := p.openInstance(server.Open, func(ctx context.Context, i *server.Instance) error {
+		return i.Store.CreateUser(ctx, &gatehouse.User{ID: "u"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, status := run(t, append(environ, "GATEHOUSE_SECRET=another secret that has at least 32 bytes"), "restore", "--after-native"); status != exitFault {
+		t.Errorf("status %d, want %d: %s", status, exitFault, out)
+	}
+	if err := p.openInstance(server.OpenExisting, look); err != nil || epoch != 0 {
+		t.Errorf("epoch %d, %v, want 0", epoch, err)
+	}
+	if out, status := run(t, environ, "events", "list", "--kind", "restored"); status != 0 || strings.Contains(out, "native") {
+		t.Errorf("events: status %d, %s", status, out)
 	}
 }
 

@@ -266,6 +266,10 @@ func (c restore) apply(p *program, s *server.Settings, r gatehouse.Restoration) 
 		return n, c.orInUse(err)
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	// Whoever cannot open it, for want of the right master secret, changes nothing.
+	if err := p.operate(func(context.Context, *gatehouse.Gatehouse) error { return nil }); err != nil {
+		return n, err
+	}
 	return r.Apply(ctx, store)
 }
 
