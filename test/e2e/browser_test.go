@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -161,4 +162,23 @@ func member(t testing.TB, s *server, email string) *browser {
 	b.post(t, "/api/auth/register", credentials(email)).want(t, "register", 201)
 	b.post(t, "/api/auth/login", credentials(email)).want(t, "login", 200)
 	return b
+}
+
+// canLogIn fails the test unless everybody with these addresses can log in.
+func canLogIn(t *testing.T, s *server, emails []string) {
+	t.Helper()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			b := newBrowser(s)
+			for i := int(next.Add(1)) - 1; i < len(emails); i = int(next.Add(1)) - 1 {
+				a, err := b.send(t.Context(), nil, "POST", "/api/auth/login", jsonKind, credentials(emails[i]))
+				if err != nil || a.status != 200 {
+					t.Errorf("%s was registered, and cannot log in: %v %v", emails[i], a, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 // filling is a database that can be filled up.
 type filling struct {
 	data        string // the data folder, if it matters
-	env         []string
+	place       place
 	fill, empty func()
 	revive      func() error // what a supervisor does all the time; nil if nothing ends
 	says        string       // what the log tells to do about it
@@ -48,8 +47,8 @@ var fillings = map[string]func(*testing.T) filling{
 		p.Run(t, fresh, `SELECT 1`) // it has been connected to before
 		p.Run(t, old, firstSchema(t))
 		return filling{
-			env:  []string{"GATEHOUSE_DATABASE=" + p.URL(name)},
-			fill: func() { d.Fill(t) }, empty: func() { d.Free(t) },
+			place: place{database: p.URL(name)},
+			fill:  func() { d.Fill(t) }, empty: func() { d.Free(t) },
 			says: "make room on the disk of the database", reads: true,
 			refused: map[string][]string{"serve": {"GATEHOUSE_DATABASE=" + p.URL(fresh)}, "migrate": {"GATEHOUSE_DATABASE=" + p.URL(old)}},
 			untouched: func() {
@@ -65,8 +64,8 @@ var fillings = map[string]func(*testing.T) filling{
 		name, fresh, old := p.Database(t), p.Database(t), p.Database(t)
 		p.Run(t, old, firstSchema(t))
 		return filling{
-			env:  []string{"GATEHOUSE_DATABASE=" + p.URL(name)},
-			fill: func() { d.Fill(t) }, empty: func() { d.Free(t) }, revive: p.Revive,
+			place: place{database: p.URL(name)},
+			fill:  func() { d.Fill(t) }, empty: func() { d.Free(t) }, revive: p.Revive,
 			says:    "its own log says why",
 			refused: map[string][]string{"serve": {"GATEHOUSE_DATABASE=" + p.URL(fresh)}, "migrate": {"GATEHOUSE_DATABASE=" + p.URL(old)}},
 			untouched: func() {
@@ -85,8 +84,8 @@ var fillings = map[string]func(*testing.T) filling{
 			}
 		}
 		return filling{
-			env:  []string{"GATEHOUSE_REDIS=" + r.URL()},
-			fill: set("1"), empty: set("0"),
+			place: place{redis: r.URL()},
+			fill:  set("1"), empty: set("0"),
 			says: "give it more memory", reads: true,
 			refused: map[string][]string{"serve": {"GATEHOUSE_REDIS=" + r.URL()}},
 		}
@@ -98,8 +97,8 @@ var fillings = map[string]func(*testing.T) filling{
 		must(t, err)
 		t.Cleanup(r.Kill)
 		return filling{
-			env:  []string{"GATEHOUSE_REDIS=" + r.URL()},
-			fill: func() { d.Fill(t) }, empty: func() { d.Free(t) },
+			place: place{redis: r.URL()},
+			fill:  func() { d.Fill(t) }, empty: func() { d.Free(t) },
 			says: "free some space", reads: true,
 			refused: map[string][]string{"serve": {"GATEHOUSE_REDIS=" + r.URL()}},
 		}
@@ -111,8 +110,8 @@ var fillings = map[string]func(*testing.T) filling{
 		must(t, err)
 		t.Cleanup(r.Kill)
 		return filling{
-			env:  []string{"GATEHOUSE_REDIS=" + r.URL()},
-			fill: func() { d.Fill(t) }, empty: func() { d.Free(t) }, revive: r.Revive,
+			place: place{redis: r.URL()},
+			fill:  func() { d.Fill(t) }, empty: func() { d.Free(t) }, revive: r.Revive,
 			says:    "is it running?",
 			refused: map[string][]string{"serve": {"GATEHOUSE_REDIS=" + r.URL()}},
 		}
@@ -147,11 +146,9 @@ func TestFull(t *testing.T) {
 			if f.data == "" {
 				f.data = filepath.Join(t.TempDir(), "data")
 			}
-			w := &wreck{t: t, backend: backend{people: 4, env: f.env}, env: append([]string{secretOf}, f.env...), data: f.data}
-			w.server = startWith(t, w.data, w.env, append(cheap, "--log-level", "warn", "--log-format", "json")...)
-			for i := range w.backend.people {
-				w.browsers = append(w.browsers, member(t, w.server, fmt.Sprintf("member%d@example.com", i)))
-			}
+			w := newWreck(t, backend{place: f.place, people: 4}, f.data)
+			w.up("--log-level", "warn", "--log-format", "json")
+			w.settle()
 			ann := member(t, w.server, "ann@example.com")
 			member(t, w.server, "bob@example.com")
 			w.load(0, func() {
@@ -169,21 +166,22 @@ func TestFull(t *testing.T) {
 				pause(500 * time.Millisecond) // those that are under way
 				w.away.Store(false)
 				pause(200 * time.Millisecond)
-			})
+			})()
 			if f.untouched != nil {
 				f.untouched()
 			}
 			w.check("after the database was full")
-			w.server.kill()
+			w.kill()
 			if _, err := os.Stat(w.server.database()); err == nil {
 				checkIntegrity(t, w.server.database())
 			}
-			w.up()
+			w.up("--log-level", "error")
 			w.check("after a restart")
 			ann.base = w.server.url
 			ann.post(t, "/api/auth/refresh", "").want(t, "refresh of somebody who was there while it was full", 200)
 			ann.get(t, "/api/auth/me").want(t, "me", 200)
 			w.reckon()
+			w.proves(50, "register done", "refresh done")
 		})
 	}
 }
@@ -193,7 +191,8 @@ func (f filling) watch(t *testing.T, s *server, ann *browser) {
 	t.Helper()
 	right, wrong := credentials("bob@example.com"), `{"email":"bob@example.com","password":"not the right one"}`
 	took := eventually(t, 20*time.Second, "the database is full", func() bool {
-		return newBrowser(s).post(t, "/api/auth/login", right).status != 200
+		// What /readyz says is as of a moment ago.
+		return newBrowser(s).post(t, "/api/auth/login", right).status != 200 && ann.get(t, "/readyz").status != 200
 	})
 	t.Logf("full after %v", took)
 	held, refused := ann.cookies(), 0
@@ -244,8 +243,8 @@ func (f filling) watch(t *testing.T, s *server, ann *browser) {
 			t.Errorf("%s: exit status %d, want 1 and one line with %q:\n%s", command, code, f.says, out)
 		}
 	}
-	if f.reads && len(f.env) > 0 && strings.Contains(f.env[0], "postgres:") {
-		another := startWith(t, filepath.Join(t.TempDir(), "data"), append([]string{secretOf}, f.env...), append(cheap, "--log-level", "warn")...)
+	if f.reads && strings.HasPrefix(f.place.database, "postgres:") {
+		another := startWith(t, filepath.Join(t.TempDir(), "data"), append([]string{secretOf}, f.place.env()...), append(cheap, "--log-level", "warn")...)
 		b := newBrowser(another)
 		b.jar = ann.cookies()
 		b.get(t, "/api/auth/me").want(t, "me at an instance that was started meanwhile", 200)

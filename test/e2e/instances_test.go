@@ -130,6 +130,23 @@ func (c *cluster) act(b *browser, method, path, body string, want ...int) (a *an
 	return a, false
 }
 
+// ledger is every act that was acknowledged, and those of which it is not known.
+type ledger struct {
+	mu      sync.Mutex
+	done    []string
+	unclear []string
+}
+
+func (l *ledger) book(email string, acknowledged bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if acknowledged {
+		l.done = append(l.done, email)
+	} else {
+		l.unclear = append(l.unclear, email)
+	}
+}
+
 // visitors use a cluster until stop is closed.
 type visitors struct {
 	c        *cluster
