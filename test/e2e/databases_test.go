@@ -194,8 +194,7 @@ func TestAStartWaitsForWhoMigrates(t *testing.T) {
 	cmd := command(t, []string{secretOf, "GATEHOUSE_DATABASE=" + p.URL(database)}, append([]string{"serve", "--listen", "127.0.0.1:0"}, cheap...)...)
 	log, done := newOutput(), make(chan struct{})
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(t, cmd.Start())
+	must(t, launch(cmd))
 	go func() {
 		_ = cmd.Wait() // the status is in ProcessState
 		close(done)

@@ -91,9 +91,7 @@ func startWith(t testing.TB, data string, env []string, args ...string) *server 
 	s := &server{t: t, data: data, log: newOutput(), done: make(chan struct{})}
 	s.cmd = command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	// Nothing that a test starts outlives it.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
+	if err := launch(s.cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() {

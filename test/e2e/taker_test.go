@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -126,7 +125,7 @@ func obey(ctx context.Context, store gatehouse.Store, order string) string {
 	case errors.Is(err, gatehouse.ErrNotFound), errors.Is(err, gatehouse.ErrExists):
 		return "refused"
 	case errors.Is(err, gatehouse.ErrUnavailable):
-		return "unclear"
+		return "unclear: " + strings.ReplaceAll(err.Error(), "\n", " ")
 	}
 	return "fault: " + strings.ReplaceAll(err.Error(), "\n", " ")
 }
@@ -141,6 +140,7 @@ type taker struct {
 
 	mu      sync.Mutex
 	dead    bool
+	why     string                     // of the last outcome that is unclear
 	waiting map[string][]func(outcome) // by order: whom to tell what came of it
 }
 
@@ -148,14 +148,13 @@ func startTaker(t *testing.T, name string, p place, file string) *taker {
 	t.Helper()
 	k := &taker{t: t, name: name, cmd: exec.Command(os.Args[0]), over: make(chan struct{}), waiting: map[string][]func(outcome){}}
 	k.cmd.Env = append(os.Environ(), takerJob+"=1", "E2E_DATABASE="+p.database, "E2E_REDIS="+p.redis, "E2E_FILE="+file)
-	k.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	k.cmd.Stderr = os.Stderr
 	var err error
 	k.in, err = k.cmd.StdinPipe()
 	must(t, err)
 	out, err := k.cmd.StdoutPipe()
 	must(t, err)
-	must(t, k.cmd.Start())
+	must(t, launch(k.cmd))
 	go k.listen(out)
 	return k
 }
@@ -174,8 +173,14 @@ func (k *taker) listen(out io.Reader) {
 			o = done
 		case "refused":
 			o = refused
-		case "unclear":
 		default:
+			why, isUnclear := strings.CutPrefix(said, "unclear: ")
+			if isUnclear {
+				k.mu.Lock()
+				k.why = why
+				k.mu.Unlock()
+				break
+			}
 			k.t.Errorf("%s, told to %s: %s", k.name, what, said)
 		}
 		order := what + " " + id
@@ -263,10 +268,20 @@ func (r *takers) live(k *taker, round int, pace time.Duration, stopped func() bo
 // ready waits until all can go on.
 func (r *takers) ready() {
 	for _, k := range r.all {
-		eventually(k.t, 30*time.Second, k.name+" can go on", func() bool {
-			o, _ := k.ask("ready now")
-			return o == done
-		})
+		for began := time.Now(); ; pause(20 * time.Millisecond) {
+			o, alive := k.ask("ready now")
+			if !alive {
+				k.t.Fatalf("%s has ended by itself", k.name)
+			}
+			if o == done {
+				break
+			}
+			if time.Since(began) > 30*time.Second {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				k.t.Fatalf("%s cannot go on: %s", k.name, k.why)
+			}
+		}
 	}
 }
 
