@@ -149,6 +149,10 @@ func (c importUsers) source() (source importing.Source, name string, err error) 
 	return importing.File{Name: from}, from, nil
 }
 
+// mostLooks is how many records may say nothing of where they come from, before the
+// one that does.
+const mostLooks = 100
+
 // reader makes users of the records; if need be it looks at the first of them to
 // find out where they come from.
 func (c importUsers) reader(ctx context.Context, source *importing.Source) (*importing.Reader, error) {
@@ -162,15 +166,20 @@ func (c importUsers) reader(ctx context.Context, source *importing.Source) (*imp
 			*source = file
 		}
 	} else {
+		looks := 0
 		for rec, err := range (*source).Records(ctx) {
 			if err != nil {
 				return nil, err
 			}
-			r.Format = importing.Detect(rec)
-			break
+			if r.Format = importing.Detect(rec); r.Format != nil {
+				break
+			}
+			if looks++; looks == mostLooks {
+				break
+			}
 		}
 		if r.Format == nil {
-			return nil, usageError("the first record does not tell what it comes from: name it with --format: " + strings.Join(importing.Names(), ", "))
+			return nil, usageError("the first records do not tell what they come from: name it with --format: " + strings.Join(importing.Names(), ", "))
 		}
 	}
 	var err error

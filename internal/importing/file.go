@@ -25,7 +25,7 @@ type File struct {
 }
 
 // head is how much of a file tells which of these it is.
-const head = 4096
+const head = 1 << 16
 
 // Records implements [Source].
 func (f File) Records(ctx context.Context) iter.Seq2[Record, error] {
@@ -53,7 +53,7 @@ func (f File) Records(ctx context.Context) iter.Seq2[Record, error] {
 
 // read finds out what it is that is read, and reads it.
 func (f File) read(from io.Reader) iter.Seq2[Record, error] {
-	r := bufio.NewReaderSize(from, 1<<16)
+	r := bufio.NewReaderSize(from, head)
 	start, err := r.Peek(head)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return func(yield func(Record, error) bool) { yield(Record{}, err) }
@@ -62,26 +62,42 @@ func (f File) read(from io.Reader) iter.Seq2[Record, error] {
 		_, _ = r.Discard(3) // the byte order mark of Windows; they were just peeked at
 		start = start[3:]
 	}
-	switch start = bytes.TrimLeft(start, " \t\r\n"); {
-	case len(start) == 0:
+	switch start = bytes.TrimSpace(start); {
+	case len(start) == 0 || isLines(start):
 		return lines(r)
-	case start[0] != '{' && start[0] != '[':
-		return table(r, f.Columns)
-	case start[0] == '[' || !oneLine(start):
+	case start[0] == '{' || start[0] == '[':
 		return document(r)
 	}
-	return lines(r)
+	return table(r, f.Columns)
 }
 
-// oneLine reports whether a file that begins so is lines of JSON. It is if a value
-// ends with the first line, and more follows; otherwise if that value is no
-// container, as far as it can be seen.
-func oneLine(start []byte) bool {
-	line, more, _ := bytes.Cut(start, []byte("\n"))
-	if len(line) < len(start) && !jsontext.Value(line).IsValid(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) {
-		return false
+// isLines reports whether a file that begins so has a record in each line. One line
+// is a record unless it is a container. Of several at least half are an object each,
+// so that a bad one among the first does not hide it, and all together they are not
+// one value, as they are in a document with a line for each user.
+func isLines(start []byte) bool {
+	all := bytes.Split(start, []byte("\n"))
+	if len(all) == 1 {
+		return start[0] == '{' && !isContainer(start)
 	}
-	return len(bytes.TrimSpace(more)) > 0 || !isContainer(line)
+	objects := 0
+	for _, line := range all {
+		v := jsontext.Value(bytes.TrimSpace(line))
+		if v.Kind() == '{' && v.IsValid(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) {
+			objects++
+		}
+	}
+	return objects > 0 && 2*objects >= len(all)-1 && !isOneValue(start) // the last may be cut
+}
+
+// isOneValue reports whether nothing is wrong with JSON that begins so.
+func isOneValue(start []byte) bool {
+	d := jsontext.NewDecoder(bytes.NewReader(start), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	if err := d.SkipValue(); err != nil {
+		return errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	_, err := d.ReadToken()
+	return errors.Is(err, io.EOF)
 }
 
 // isContainer reports whether an object has one of the members in which exports

@@ -245,6 +245,34 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// A bad record is set aside also where it is the first, from which one sees what the
+// file is.
+func TestTheFirstRecordIsBad(t *testing.T) {
+	good := `{"id":"a","email":"a@example.com"}` + "\n" + `{"id":"b","email":"b@example.com"}` + "\n"
+	long := `{"id":"a","email":"a@example.com","x":"` + strings.Repeat("x", 20_000) + `"}` + "\n" + `{"id":"b","email":"b@example.com"}`
+	for content, want := range map[string]string{
+		`{"_id":{"$oid":"65a1` + "\n" + good:        "[a b] [1:malformed]",
+		`{"id":"z",` + "\n" + good:                  "[a b] [1:malformed]",
+		`{"id":` + "\n" + good:                      "[a b] [1:malformed]",
+		`{` + "\n" + good:                           "[a b] [1:malformed]",
+		`{"users":[` + "\n" + good:                  "[a b] [1:malformed]",
+		`garbage` + "\n" + good:                     "[a b] [1:malformed]",
+		`["z"]` + "\n" + good:                       "[a b] [1:malformed]",
+		`[` + "\n" + good:                           "[a b] [1:malformed]",
+		`7` + "\n" + good:                           "[a b] [1:malformed]",
+		`{"id":"z","email":"z"` + "\n" + long:       "[a b] [1:malformed]",
+		"\xef\xbb\xbf\n" + `{"id":` + "\r\n" + good: "[a b] [2:malformed]",
+		// These are documents, and no lines.
+		`{"users":[` + "\n" + `{"id":"a","email":"a@example.com"},` + "\n" + `{"id":"b","email":"b@example.com"}` + "\n]}": "[a b] []",
+		"[\n" + `{"id":"a","email":"a@example.com"},` + "\n" + `{"id":"b","email":"b@example.com"}` + "\n]\n":              "[a b] []",
+	} {
+		ids, aside, _, err := do(t, Run{Source: write(t, content)}, auth(t, memory.New()))
+		if got := fmt.Sprint(ids, aside); got != want || err != nil {
+			t.Errorf("%.60q: %s, %v, want %s", content, got, err, want)
+		}
+	}
+}
+
 // What cannot be read to its end is an error before anything comes in.
 func TestBrokenFiles(t *testing.T) {
 	for content, want := range map[string]string{
