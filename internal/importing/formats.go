@@ -60,12 +60,19 @@ var mongoDB = &Format{
 	verified: []string{"emailVerified", "isVerified", "verified"}, disabled: []string{"disabled", "banned"}, enabled: []string{"active", "isActive"},
 	secrets: ownSecrets,
 	marks:   func(f fields) bool { return f.has("_id") },
-	before:  bornByID,
+	before:  ofObjectID,
 }
 
-// bornByID takes the time of creation from an ObjectId if nothing else says it.
-func bornByID(rd *Reader, f fields) (fields, error) {
-	id := text(f["_id"])
+// ofObjectID reads an ObjectId as a table has it, where it is a text, and takes the
+// time of creation from it if nothing else says it.
+func ofObjectID(rd *Reader, f fields) (fields, error) {
+	id := text(opened(f["_id"]))
+	if inner, ok := strings.CutPrefix(id, "ObjectId("); ok {
+		id = strings.Trim(strings.TrimSuffix(inner, ")"), `"'`)
+	}
+	if id != "" {
+		f["_id"] = word(id)
+	}
 	for _, name := range rd.Format.created {
 		if !empty(f[name]) {
 			return f, nil
@@ -103,12 +110,9 @@ var betterAuth = &Format{
 // joined takes the password out of a list of accounts, where Better Auth keeps it,
 // and leaves of the others what says which provider knows the user by which id.
 func (f fields) joined(names ...string) error {
-	v := f.take(names...)
+	v := opened(f.take(names...))
 	if v == nil {
 		return nil
-	}
-	if v.Kind() == '"' {
-		v = jsontext.Value(text(v))
 	}
 	var list []fields
 	if json.Unmarshal(v, &list) != nil {
@@ -186,7 +190,7 @@ var auth0 = &Format{
 	before: func(_ *Reader, f fields) (fields, error) {
 		// What support hands out names the record of the database; the id that tokens
 		// have had is that of the connection of this kind.
-		if oid := f["_id"]; oid.Kind() == '{' && !f.has("user_id") {
+		if oid := opened(f["_id"]); oid.Kind() == '{' && !f.has("user_id") {
 			delete(f, "_id")
 			f["user_id"] = word("auth0|" + text(oid))
 		}
@@ -208,12 +212,9 @@ var auth0 = &Format{
 // withoutTokens leaves out of a list of objects what providers have handed out to
 // act as the user.
 func (f fields) withoutTokens(name string) error {
-	v := f.take(name)
+	v := opened(f.take(name))
 	if v == nil {
 		return nil
-	}
-	if v.Kind() == '"' { // of a table
-		v = jsontext.Value(text(v))
 	}
 	var list []fields
 	if json.Unmarshal(v, &list) != nil {
@@ -289,7 +290,7 @@ var kratos = &Format{
 			Value    string `json:"value"`
 			Verified bool   `json:"verified"`
 		}
-		if json.Unmarshal(f["verifiable_addresses"], &addresses) == nil {
+		if json.Unmarshal(opened(f["verifiable_addresses"]), &addresses) == nil {
 			for _, a := range addresses {
 				if strings.EqualFold(a.Value, text(f["email"])) && a.Verified {
 					f["verified"] = jsontext.Value("true")

@@ -205,7 +205,7 @@ func keycloakHash(f fields) error {
 		SecretData     string `json:"secretData"`
 		CredentialData string `json:"credentialData"`
 	}
-	err := optional(f["credentials"], &credentials)
+	err := optional(opened(f["credentials"]), &credentials)
 	delete(f, "credentials") // with all secrets in it
 	if err != nil {
 		return &Fault{"hash_unknown", "The credentials cannot be read."}

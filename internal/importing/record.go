@@ -3,6 +3,7 @@ package importing
 import (
 	"context"
 	"iter"
+	"strings"
 	"unicode/utf8"
 
 	json "github.com/go-json-experiment/json"
@@ -89,13 +90,20 @@ func (f fields) drop(names ...string) {
 // empty reports whether a value says nothing: null, or no text.
 func empty(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' || string(v) == `""` }
 
-// within is the members of a member that is an object, or JSON in a text, as
-// columns have it.
-func (f fields) within(name string) fields {
-	v := f[name]
+// opened is a value, or the object or list that it is as JSON in a text: columns
+// have it so.
+func opened(v jsontext.Value) jsontext.Value {
 	if v.Kind() == '"' {
-		v = jsontext.Value(text(v))
+		if s := strings.TrimSpace(text(v)); strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
+			return jsontext.Value(s)
+		}
 	}
+	return v
+}
+
+// within is the members of a member that is an object.
+func (f fields) within(name string) fields {
+	v := opened(f[name])
 	var inner fields
 	if len(v) == 0 || json.Unmarshal(v, &inner) != nil {
 		return fields{}

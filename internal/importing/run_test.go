@@ -273,6 +273,43 @@ func TestTheFirstRecordIsBad(t *testing.T) {
 	}
 }
 
+// JSON in the cells of a table is what it is elsewhere.
+func TestJSONInCells(t *testing.T) {
+	secret := `{""value"":""p1S37VFiBGJzMW9BKNtwY1o5CVL1Sh+w1nVZpkRSils="",""salt"":""IKR0rpXyvjcGgDDG+L+XEg==""}`
+	inner := func(s string) string { return strings.ReplaceAll(s, `""`, `\""`) }
+	for _, c := range []struct {
+		format            *Format
+		content, id, hash string
+	}{
+		{mongoDB, "_id,email\nObjectId(507f1f77bcf86cd799439011),a@example.com\n", "507f1f77bcf86cd799439011", ""},
+		{mongoDB, `_id,email` + "\n" + `"ObjectId(""507f1f77bcf86cd799439011"")",a@example.com` + "\n", "507f1f77bcf86cd799439011", ""},
+		{mongoDB, `_id,email` + "\n" + `"{""$oid"":""507f1f77bcf86cd799439011""}",a@example.com` + "\n", "507f1f77bcf86cd799439011", ""},
+		{auth0, `_id,email` + "\n" + `"{""$oid"":""507f1f77bcf86cd799439011""}",a@example.com` + "\n", "auth0|507f1f77bcf86cd799439011", ""},
+		{kratos, `id,traits,verifiable_addresses` + "\n" + `7,"{""email"":""a@example.com""}","[{""value"":""a@example.com"",""verified"":true}]"` + "\n", "7", ""},
+		{keycloak, `id,email,credentials` + "\n" + `7,a@example.com,"[{""type"":""password"",""secretData"":""` + inner(secret) +
+			`"",""credentialData"":""` + inner(`{""hashIterations"":1000,""algorithm"":""pbkdf2-sha256""}`) + `""}]"` + "\n", "7", "pbkdf2"},
+	} {
+		var got *gatehouse.User
+		var fault error
+		for rec, err := range write(t, c.content).Records(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, fault = (&Reader{Format: c.format}).User(rec)
+		}
+		if fault != nil || got == nil || got.ID != c.id {
+			t.Errorf("%s: %v, %v, want id %s", c.format.Name, got, fault, c.id)
+			continue
+		}
+		if has := len(got.Credentials) == 1 && strings.Contains(got.Credentials[0].Hash, c.hash); has != (c.hash != "") {
+			t.Errorf("%s: credentials %v, want one of %q", c.format.Name, got.Credentials, c.hash)
+		}
+		if c.format == kratos && !strings.Contains(string(got.Extra), `"email_verified":true`) {
+			t.Errorf("%s: the address is not verified: %s", c.format.Name, got.Extra)
+		}
+	}
+}
+
 // What cannot be read to its end is an error before anything comes in.
 func TestBrokenFiles(t *testing.T) {
 	for content, want := range map[string]string{
