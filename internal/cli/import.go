@@ -32,6 +32,7 @@ type importUsers struct {
 	Digest         string            `help:"The passwords are a bare digest: md5, sha1, sha256 or sha512, and p for the password alone, sp or ps for the salt before or behind it." placeholder:"sha1:sp"`
 	FirebaseConfig string            `name:"firebase-config" help:"File with the password hash parameters of the project, as the console of Firebase shows them." type:"existingfile" placeholder:"FILE"`
 	PepperFile     string            `name:"pepper-file" help:"File with the pepper of Devise." type:"existingfile" placeholder:"FILE"`
+	Keep           []string          `help:"Fields to keep although they look like secrets, which are left out." placeholder:"FIELD"`
 	Rejected       string            `help:"File for the records that are set aside; it must not exist. Default SOURCE.rejected.ndjson, and nowhere for a dry run." placeholder:"FILE"`
 }
 
@@ -156,7 +157,7 @@ const mostLooks = 100
 // reader makes users of the records; if need be it looks at the first of them to
 // find out where they come from.
 func (c importUsers) reader(ctx context.Context, source *importing.Source) (*importing.Reader, error) {
-	r := &importing.Reader{NewIDs: c.IDs == "new", Map: c.Map, Roles: c.Role, Digest: c.Digest}
+	r := &importing.Reader{NewIDs: c.IDs == "new", Map: c.Map, Roles: c.Role, Digest: c.Digest, Keep: c.Keep}
 	if c.Format != "" {
 		if r.Format = importing.Named(c.Format); r.Format == nil {
 			return nil, usageError("no format is called " + c.Format + "; they are " + strings.Join(importing.Names(), ", "))
@@ -200,6 +201,9 @@ func (c importUsers) reader(ctx context.Context, source *importing.Source) (*imp
 	return r, nil
 }
 
+// mostShown is how many fields are shown of those that were left out.
+const mostShown = 20
+
 // say tells what came of it, and is the error that goes with it.
 func (c importUsers) say(p *program, r *importing.Report, rejected string, err error) error {
 	if terminal(p.err) && r.Records > 0 {
@@ -227,6 +231,12 @@ func (c importUsers) say(p *program, r *importing.Report, rejected string, err e
 		for _, code := range r.Codes() {
 			reason := r.Reasons[code]
 			row("  "+code, fmt.Sprint(reason.N), reason.Text, strings.Join(reason.Examples, "; "))
+		}
+		if secrets := r.Secrets(); len(secrets) > 0 {
+			row("fields left out", fmt.Sprint(len(secrets)), "They look like secrets; --keep FIELD keeps one.")
+			for _, name := range secrets[:min(len(secrets), mostShown)] {
+				n("  "+name, r.LeftOut[name])
+			}
 		}
 	})
 	switch {

@@ -32,8 +32,8 @@ type Format struct {
 	disabled, enabled                 []string // whether or since when the user is
 	banned                            []string // until when
 	deleted                           []string // since when
-	// secrets are of no use to us, and others could use them: they are not kept.
-	secrets []string
+	// unkept are of no use to anybody here.
+	unkept []string
 
 	// marks reports whether a record looks as if it came from there.
 	marks func(fields) bool
@@ -98,6 +98,13 @@ type Reader struct {
 	Firebase FirebaseHash
 	// Pepper is what stands behind every password of Devise.
 	Pepper []byte
+	// Keep are names of members that are kept whole, though there seem to be secrets
+	// in them.
+	Keep []string
+
+	// LeftOut are the names of the members that were left out because they seem to
+	// be secrets, at most a thousand, and how often. They come from the source.
+	LeftOut map[string]int
 }
 
 // User is the user of a record. The error is a [Fault].
@@ -167,10 +174,11 @@ func (rd *Reader) identity(r Record) (email, id string, err error) {
 }
 
 // extra is what is kept beside: where the user came from, and all members that
-// have not been understood, as they are.
+// have not been understood, as they are, without secrets.
 func (rd *Reader) extra(f fields, foreign string) ([]byte, error) {
 	verified := isTime(f.take(rd.Format.verified...))
-	f.drop(rd.Format.secrets...)
+	f.drop(rd.Format.unkept...)
+	rd.strip(f)
 	maps.DeleteFunc(f, func(_ string, v jsontext.Value) bool { return empty(v) })
 	type imported struct {
 		From     string `json:"from"`

@@ -1,7 +1,6 @@
 package importing
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -37,17 +36,6 @@ var generic = &Format{
 	password: []string{"password", "password_hash", "hash"}, salt: []string{"salt"}, roles: []string{"roles", "role"},
 	created: []string{"created", "created_at"}, updated: []string{"updated", "updated_at"},
 	verified: []string{"verified", "email_verified"}, disabled: []string{"disabled", "disabled_at"}, enabled: []string{"enabled"},
-	secrets: ownSecrets,
-}
-
-// ownSecrets are what applications with users of their own keep beside them to let
-// somebody in. As unknown fields they would be kept.
-var ownSecrets = []string{
-	"token", "tokens", "otp", "refreshToken", "refreshTokens", "refresh_token", "accessToken", "access_token",
-	"resetToken", "resetPasswordToken", "passwordResetToken", "forgotPasswordToken", "reset_token", "reset_password_token", "password_reset_token",
-	"verificationToken", "verifyToken", "emailVerificationToken", "verification_token", "email_verification_token", "remember_token",
-	"twoFactorSecret", "otpSecret", "totpSecret", "mfaSecret", "two_factor_secret", "otp_secret", "totp_secret", "mfa_secret",
-	"backupCodes", "recoveryCodes", "backup_codes", "recovery_codes", "two_factor_recovery_codes",
 }
 
 // mongoDB is the collection of users that tutorials for Next.js and Express write
@@ -58,9 +46,8 @@ var mongoDB = &Format{
 	password: []string{"password", "hashedPassword", "passwordHash"}, roles: []string{"roles", "role"},
 	created: []string{"createdAt", "created_at"}, updated: []string{"updatedAt", "updated_at"},
 	verified: []string{"emailVerified", "isVerified", "verified"}, disabled: []string{"disabled", "banned"}, enabled: []string{"active", "isActive"},
-	secrets: ownSecrets,
-	marks:   func(f fields) bool { return f.has("_id") },
-	before:  ofObjectID,
+	marks:  func(f fields) bool { return f.has("_id") },
+	before: ofObjectID,
 }
 
 // ofObjectID reads an ObjectId as a table has it, where it is a text, and takes the
@@ -89,7 +76,6 @@ var betterAuth = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"name"}, password: []string{"password"}, roles: []string{"role"},
 	created: []string{"createdAt", "created_at"}, updated: []string{"updatedAt", "updated_at"},
 	verified: []string{"emailVerified", "email_verified"}, disabled: []string{"banned"},
-	secrets: []string{"twoFactorSecret", "twoFactorBackupCodes", "sessions"},
 	marks: func(f fields) bool {
 		if !f.hasAny("emailVerified", "email_verified") || !f.has("email") {
 			return false
@@ -142,9 +128,8 @@ var authJS = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"name"}, password: []string{"password", "hashedPassword", "passwordHash"},
 	roles:   []string{"roles", "role"},
 	created: []string{"createdAt", "created_at"}, updated: []string{"updatedAt", "updated_at"}, verified: []string{"emailVerified", "email_verified"},
-	secrets: slices.Concat([]string{"sessions", "verificationTokens"}, ownSecrets),
-	marks:   func(f fields) bool { return f.has("id", "email", "emailVerified") },
-	before:  func(_ *Reader, f fields) (fields, error) { return f, f.joined("accounts") },
+	marks:  func(f fields) bool { return f.has("id", "email", "emailVerified") },
+	before: func(_ *Reader, f fields) (fields, error) { return f, f.joined("accounts") },
 }
 
 var supabase = &Format{
@@ -152,7 +137,6 @@ var supabase = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"full_name"}, password: []string{"encrypted_password"},
 	created: []string{"created_at"}, updated: []string{"updated_at"}, verified: []string{"email_confirmed_at", "confirmed_at"},
 	banned: []string{"banned_until"}, deleted: []string{"deleted_at"},
-	secrets: []string{"confirmation_token", "recovery_token", "email_change_token_new", "email_change_token_current", "phone_change_token", "reauthentication_token"},
 	marks: func(f fields) bool {
 		return f.has("encrypted_password") && f.hasAny("raw_user_meta_data", "raw_app_meta_data", "instance_id", "email_confirmed_at", "aud")
 	},
@@ -173,8 +157,7 @@ var devise = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"name", "full_name"}, given: []string{"first_name"}, family: []string{"last_name"},
 	password: []string{"encrypted_password"}, roles: []string{"role", "roles"},
 	created: []string{"created_at"}, updated: []string{"updated_at"}, verified: []string{"confirmed_at"}, deleted: []string{"deleted_at"},
-	secrets: []string{"reset_password_token", "confirmation_token", "unlock_token", "remember_token", "authentication_token", "password_salt", "invitation_token", "otp_secret", "encrypted_otp_secret", "otp_backup_codes"},
-	marks:   func(f fields) bool { return f.has("encrypted_password") },
+	marks: func(f fields) bool { return f.has("encrypted_password") },
 }
 
 var auth0 = &Format{
@@ -183,7 +166,7 @@ var auth0 = &Format{
 	password: []string{"passwordHash", "password_hash"}, roles: []string{"roles"},
 	created: []string{"created_at", "Created At"}, updated: []string{"updated_at", "Updated At"}, passwordChanged: []string{"password_set_date", "last_password_reset"},
 	verified: []string{"email_verified", "Email Verified"}, disabled: []string{"blocked"},
-	secrets: []string{"_tmp_is_unique", "mfa_factors"},
+	unkept: []string{"_tmp_is_unique", "mfa_factors"},
 	marks: func(f fields) bool {
 		return f.has("user_id") || f.hasAny("passwordHash", "password_hash", "custom_password_hash") && f.hasAny("tenant", "connection") || f.has("Id", "Email Verified")
 	},
@@ -202,30 +185,8 @@ var auth0 = &Format{
 				f["roles"] = roles
 			}
 		}
-		if err := f.withoutTokens("identities"); err != nil {
-			return nil, err
-		}
 		return f, auth0Hash(f)
 	},
-}
-
-// withoutTokens leaves out of a list of objects what providers have handed out to
-// act as the user.
-func (f fields) withoutTokens(name string) error {
-	v := opened(f.take(name))
-	if v == nil {
-		return nil
-	}
-	var list []fields
-	if json.Unmarshal(v, &list) != nil {
-		return &Fault{"malformed", "The identities are no list of objects."}
-	}
-	for _, identity := range list {
-		identity.drop("access_token", "access_token_secret", "refresh_token", "id_token")
-	}
-	b, err := json.Marshal(list, json.Deterministic(true))
-	f[name] = b
-	return err
 }
 
 var pocketBase = &Format{
@@ -233,8 +194,7 @@ var pocketBase = &Format{
 	id:   []string{"id"}, email: []string{"email"}, name: []string{"name", "username"}, password: []string{"password", "passwordHash"},
 	roles:   []string{"role", "roles"},
 	created: []string{"created"}, updated: []string{"updated"}, verified: []string{"verified"},
-	secrets: []string{"tokenKey"},
-	marks:   func(f fields) bool { return f.hasAny("tokenKey", "emailVisibility", "collectionName") },
+	marks: func(f fields) bool { return f.hasAny("tokenKey", "emailVisibility", "collectionName") },
 }
 
 // django is what dumpdata writes, or the table as CSV. A dump has other records,

@@ -55,6 +55,7 @@ type Report struct {
 	WithoutPassword, Disabled int
 	Kinds                     map[string]int // of hashes, of those who were added
 	Reasons                   map[string]*Reason
+	LeftOut                   map[string]int // fields of all records, as Reader.LeftOut
 }
 
 // Reason is why records were set aside.
@@ -107,6 +108,7 @@ func (p place) short() int { return cmp.Or(p.number, p.line) }
 // The report is about what was done, also beside an error.
 func (r *Run) Do(ctx context.Context) (*Report, error) {
 	report := &Report{Kinds: map[string]int{}, Reasons: map[string]*Reason{}}
+	defer func() { report.LeftOut = r.Reader.LeftOut }()
 	twice, total, err := r.scan(ctx)
 	if err != nil {
 		return report, err
@@ -430,7 +432,16 @@ func fault(err error) *Fault {
 
 // Codes are those of Reasons, the most frequent first.
 func (r *Report) Codes() []string {
-	return slices.SortedFunc(maps.Keys(r.Reasons), func(a, b string) int {
-		return cmp.Or(cmp.Compare(r.Reasons[b].N, r.Reasons[a].N), strings.Compare(a, b))
+	return frequent(r.Reasons, func(reason *Reason) int { return reason.N })
+}
+
+// Secrets are the names of LeftOut, the most frequent first.
+func (r *Report) Secrets() []string {
+	return frequent(r.LeftOut, func(n int) int { return n })
+}
+
+func frequent[V any](m map[string]V, n func(V) int) []string {
+	return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(n(m[b]), n(m[a])), strings.Compare(a, b))
 	})
 }
