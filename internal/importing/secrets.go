@@ -50,7 +50,7 @@ var typedWords = []string{"otp", "totp", "hotp", "pin", "code", "codes"}
 // number does only where people type one.
 func isSecret(name string, v jsontext.Value) bool {
 	all := words(name)
-	if len(all) == 0 || !namesSecret(all) || v.Kind() == 't' || v.Kind() == 'f' || v.Kind() == 'n' {
+	if !namesSecret(all) || v.Kind() == 't' || v.Kind() == 'f' || v.Kind() == 'n' {
 		return false
 	}
 	isNumber := v.Kind() == '0' || v.Kind() == '{' && (bytes.Contains(v, []byte(`"$number`)) && text(v) != "")
@@ -58,6 +58,9 @@ func isSecret(name string, v jsontext.Value) bool {
 }
 
 func namesSecret(all []string) bool {
+	if len(all) == 0 {
+		return false
+	}
 	last := all[len(all)-1]
 	switch {
 	case slices.Contains(aboutWords, last):
