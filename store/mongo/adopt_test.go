@@ -113,11 +113,13 @@ func stored(t *testing.T, c *driver.Collection, id any) bson.Raw {
 // An adopted collection keeps every promise of the port.
 func TestAdoptedStore(t *testing.T) {
 	onEach(t, func(t *testing.T, database func(*testing.T) string) {
+		plans := newPlans()
 		storetest.Run(t, func(t *testing.T) gatehouse.Store {
 			uri := database(t)
 			adopt(t, uri, AdoptOptions{})
-			return open(t, uri, Options{})
+			return open(t, uri, Options{monitor: plans.monitor()})
 		})
+		plans.check(t, 30)
 	})
 }
 

@@ -34,7 +34,8 @@ func connect(uri string, opts Options) (*Store, error) {
 		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: new(true)}).
 		SetReadConcern(readconcern.Majority()).
 		SetReadPreference(readpref.Primary()).
-		SetRetryWrites(true)
+		SetRetryWrites(true).
+		SetMonitor(opts.monitor)
 	if err := o.Validate(); err != nil {
 		return nil, unreadable(err)
 	}

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -49,7 +50,8 @@ type Options struct {
 	// not collide with those of an application. Default "gatehouse_".
 	Prefix string
 
-	page int // how many documents are read or written at a time
+	page    int                   // how many documents are read or written at a time
+	monitor *event.CommandMonitor // sees what is sent; nil for nobody
 }
 
 func (o Options) withDefaults() Options {

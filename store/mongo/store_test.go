@@ -10,14 +10,20 @@ import (
 
 func TestStore(t *testing.T) {
 	onEach(t, func(t *testing.T, database func(*testing.T) string) {
-		storetest.Run(t, func(t *testing.T) gatehouse.Store { return open(t, database(t), Options{}) })
+		plans := newPlans()
+		storetest.Run(t, func(t *testing.T) gatehouse.Store { return open(t, database(t), Options{monitor: plans.monitor()}) })
+		plans.check(t, 25)
 	})
 }
 
 func TestMover(t *testing.T) {
 	onEach(t, func(t *testing.T, database func(*testing.T) string) {
 		// The stand-in looks for the keys of each user with a scan.
-		storetest.Mover(t, func(t *testing.T) gatehouse.Store { return open(t, database(t), Options{Timeout: time.Minute}) })
+		plans := newPlans()
+		storetest.Mover(t, func(t *testing.T) gatehouse.Store {
+			return open(t, database(t), Options{Timeout: time.Minute, monitor: plans.monitor()})
+		})
+		plans.check(t, 12)
 	})
 }
 
