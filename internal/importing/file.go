@@ -308,7 +308,7 @@ func table(r *bufio.Reader, columns []string) iter.Seq2[Record, error] {
 			if named {
 				columns, named = slices.Clone(cells), false
 				if name, twice := repeated(columns); twice {
-					yield(Record{}, fmt.Errorf("the CSV has the column %q twice", name))
+					yield(Record{}, fmt.Errorf("the first line, which names the columns, has the column %q twice; a CSV of Firebase names none: say --format firebase", name))
 					return
 				}
 				continue
