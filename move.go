@@ -7,8 +7,9 @@ import "context"
 // Gatehouse have it; one of your own needs it only for that. store/storetest
 // holds it to what follows.
 type Mover interface {
-	// Walk hands every record there is to f, up to some hundreds at a time, in no
-	// particular order, until f answers with an error, which Walk returns. What
+	// Walk hands every record there is to f, up to some hundreds at a time, events
+	// last and otherwise in no particular order, until f answers with an error, which
+	// Walk returns. What
 	// is changed meanwhile is handed over as it was before or after, once; what is
 	// added or deleted meanwhile may be handed over or not. f may keep what it
 	// gets, and must not use the store.

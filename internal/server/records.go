@@ -78,6 +78,9 @@ func (s *Settings) openRedis(ctx context.Context, behind gatehouse.Store, secret
 		return records{}, err
 	}
 	warnOf(log, client)
+	if n := front.Carried(); n > 0 {
+		log.Info("sessions were carried over from the database into Redis", "sessions", n)
+	}
 	return records{front, client.Limiter(), nil}, nil
 }
 

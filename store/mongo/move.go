@@ -29,16 +29,16 @@ func (s *Store) Walk(ctx context.Context, f func(*gatehouse.Records) error) erro
 				func(rs []*gatehouse.Challenge) error { return f(&gatehouse.Records{Challenges: rs}) })
 		},
 		func() error {
-			return walk(ctx, s, s.events, decodeEvent, func(r *gatehouse.Event) string { return r.ID },
-				func(rs []*gatehouse.Event) error { return f(&gatehouse.Records{Events: rs}) })
-		},
-		func() error {
 			return walk(ctx, s, s.settings, decodeSetting, func(r *gatehouse.Setting) string { return r.Name },
 				func(rs []*gatehouse.Setting) error { return f(&gatehouse.Records{Settings: rs}) })
 		},
 		func() error {
 			return walk(ctx, s, s.tasks, decodeTask, func(r *gatehouse.Task) string { return r.ID },
 				func(rs []*gatehouse.Task) error { return f(&gatehouse.Records{Tasks: rs}) })
+		},
+		func() error {
+			return walk(ctx, s, s.events, decodeEvent, func(r *gatehouse.Event) string { return r.ID },
+				func(rs []*gatehouse.Event) error { return f(&gatehouse.Records{Events: rs}) })
 		},
 	})
 }

@@ -49,5 +49,6 @@
 //
 // That holds for writers that come through this package. All processes on one
 // database must therefore use the same Redis: the store behind carries a mark
-// that says which, and [Absent] refuses to go without.
+// that says which, and [Absent] refuses to go without. Sessions and challenges that
+// it has from a time without are carried over when it gets its mark.
 package redis

@@ -54,9 +54,10 @@ func readEra(ctx context.Context, behind gatehouse.Store) (era, *gatehouse.Setti
 
 func (h era) String() string { return fmt.Sprintf("%d %d", h.paired, h.restored) }
 
-// begin finds out in which history the store behind is, and ends what is of a former
-// one. If it stops in the middle, the next process goes on. What was made since is
-// of other processes that begin now.
+// begin finds out in which history the store behind is, ends what is of a former one,
+// and carries over what the store has from a time without Redis. If it stops in the
+// middle, the next process goes on. What was made since is of other processes that
+// begin now.
 func (s *Store) begin(ctx context.Context) error {
 	h, mark, r, err := readEra(ctx, s.behind)
 	if err != nil {
@@ -65,11 +66,24 @@ func (s *Store) begin(ctx context.Context) error {
 	s.history = h
 	key := []string{s.c.key("history", "")}
 	a, err := s.c.one(ctx, "read history", command{word: []string{"GET"}, keys: key, reads: true})
-	if err != nil || a.text == h.String() {
+	if err != nil {
 		return err
 	}
+	if a.text != h.String() {
+		if err := s.enter(ctx, h, a.text, mark, r); err != nil {
+			return err
+		}
+		if _, err = s.c.one(ctx, "write history", command{word: []string{"SET"}, keys: key, args: []string{h.String()}}); err != nil {
+			return err
+		}
+	}
+	return s.join(ctx, mark) // now that what was here before has been told from it
+}
+
+// enter ends what Redis has of another history than h.
+func (s *Store) enter(ctx context.Context, h era, before string, mark *gatehouse.Setting, r *gatehouse.Restoration) error {
 	var known era
-	if _, err := fmt.Sscan(a.text, &known.paired, &known.restored); err != nil {
+	if _, err := fmt.Sscan(before, &known.paired, &known.restored); err != nil {
 		known.paired = h.paired // it knows of none
 	}
 	if known.paired != h.paired {
@@ -81,12 +95,9 @@ func (s *Store) begin(ctx context.Context) error {
 		}
 	}
 	if r != nil && known.restored != h.restored && r.Keep != gatehouse.KeepAll {
-		if err := s.removeChallenges(ctx, r.At); err != nil {
-			return err
-		}
+		return s.removeChallenges(ctx, r.At)
 	}
-	_, err = s.c.one(ctx, "write history", command{word: []string{"SET"}, keys: key, args: []string{h.String()}})
-	return err
+	return nil
 }
 
 func (s *Store) removeChallenges(ctx context.Context, until time.Time) error {
@@ -108,6 +119,13 @@ func (s *Store) endSessions(ctx context.Context, until time.Time) error {
 		for _, x := range list {
 			if x.CreatedAt.After(until) || !x.TerminatedAt.IsZero() {
 				continue
+			}
+			// One that is alive in the store behind began while there was no Redis, and
+			// another process has carried it over already.
+			if live, err := s.behind.Session(ctx, x.ID); err == nil && live.TerminatedAt.IsZero() {
+				continue
+			} else if err != nil && !errors.Is(err, gatehouse.ErrNotFound) {
+				return err
 			}
 			x.TerminatedAt = until
 			if err := s.SaveSession(ctx, x); err != nil && !errors.Is(err, gatehouse.ErrStale) {

@@ -95,12 +95,17 @@ func giveUp(ctx context.Context, store gatehouse.Store) error {
 }
 
 func readMark(ctx context.Context, store gatehouse.Store) (*gatehouse.Setting, error) {
-	s, err := store.Setting(ctx, markSetting)
+	return settingOf(ctx, store, markSetting)
+}
+
+// settingOf is a setting of the store, without a value if there is none.
+func settingOf(ctx context.Context, store gatehouse.Store, name string) (*gatehouse.Setting, error) {
+	s, err := store.Setting(ctx, name)
 	if errors.Is(err, gatehouse.ErrNotFound) {
-		return &gatehouse.Setting{Name: markSetting}, nil
+		return &gatehouse.Setting{Name: name}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("redis: mark of the database: %w", err)
+		return nil, fmt.Errorf("redis: %s of the database: %w", name, err)
 	}
 	return s, nil
 }

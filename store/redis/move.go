@@ -19,11 +19,23 @@ func (s *Store) Walk(ctx context.Context, f func(*gatehouse.Records) error) erro
 	if !ok {
 		return errNoMover
 	}
-	err := mover.Walk(ctx, func(r *gatehouse.Records) error {
+	err := walkKind(ctx, s.c, sessionKey, readSession, func(list []*gatehouse.Session) error {
+		return f(&gatehouse.Records{Sessions: list})
+	})
+	if err != nil {
+		return err
+	}
+	err = walkKind(ctx, s.c, challengeKey, readChallenge, func(list []*gatehouse.Challenge) error {
+		return f(&gatehouse.Records{Challenges: list})
+	})
+	if err != nil {
+		return err
+	}
+	return mover.Walk(ctx, func(r *gatehouse.Records) error {
 		rest := *r
 		rest.Sessions, rest.Challenges, rest.Settings = nil, nil, nil
 		for _, x := range r.Settings {
-			if x.Name != markSetting {
+			if !tiesToRedis(x) {
 				rest.Settings = append(rest.Settings, x)
 			}
 		}
@@ -32,19 +44,11 @@ func (s *Store) Walk(ctx context.Context, f func(*gatehouse.Records) error) erro
 		}
 		return f(&rest)
 	})
-	if err != nil {
-		return err
-	}
-	err = walkKind(ctx, s.c, sessionKey, readSession, func(list []*gatehouse.Session) error {
-		return f(&gatehouse.Records{Sessions: list})
-	})
-	if err != nil {
-		return err
-	}
-	return walkKind(ctx, s.c, challengeKey, readChallenge, func(list []*gatehouse.Challenge) error {
-		return f(&gatehouse.Records{Challenges: list})
-	})
 }
+
+// tiesToRedis reports whether a setting is about this Redis, and would say something
+// wrong about another one.
+func tiesToRedis(x *gatehouse.Setting) bool { return x.Name == markSetting || x.Name == joinedSetting }
 
 // walkKind goes through the indexes of expiries, which name every record.
 func walkKind[R any](ctx context.Context, c *Client, kind string, read func(id, text string) (*R, error), f func([]*R) error) error {
@@ -114,7 +118,7 @@ func (s *Store) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Reco
 	rest.Sessions, rest.Challenges, rest.Settings = nil, nil, nil
 	var marks []*gatehouse.Setting
 	for _, x := range r.Settings {
-		if x.Name == markSetting {
+		if tiesToRedis(x) {
 			marks = append(marks, x) // this store has one of its own
 		} else {
 			rest.Settings = append(rest.Settings, x)
@@ -131,12 +135,15 @@ func (s *Store) Load(ctx context.Context, r *gatehouse.Records) (*gatehouse.Reco
 	if taken.Sessions, err = s.loadSessions(ctx, r.Sessions); err != nil {
 		return nil, err
 	}
-	taken.Challenges, err = loadKind(ctx, s.c, challengeKey, r.Challenges, writeChallenge,
-		func(c *gatehouse.Challenge) (string, time.Time) { return c.ID, c.ExpiresAt })
-	if err != nil {
+	if taken.Challenges, err = s.loadChallenges(ctx, r.Challenges); err != nil {
 		return nil, err
 	}
 	return taken, nil
+}
+
+func (s *Store) loadChallenges(ctx context.Context, list []*gatehouse.Challenge) ([]*gatehouse.Challenge, error) {
+	return loadKind(ctx, s.c, challengeKey, list, writeChallenge,
+		func(c *gatehouse.Challenge) (string, time.Time) { return c.ID, c.ExpiresAt })
 }
 
 // loadSessions lists them first, as CreateSession does.

@@ -51,6 +51,21 @@ func (c *Client) replicated(ctx context.Context, doing string, cmd command, undo
 	return answer{}, fmt.Errorf("redis: %s: %w: %w", doing, gatehouse.ErrUnavailable, errTooFew)
 }
 
+// replicatedEverywhere returns when enough replicas have all that was written by now,
+// on every server.
+func (c *Client) replicatedEverywhere(ctx context.Context) error {
+	if c.replicas == 0 {
+		return nil
+	}
+	for n := range uint32(buckets) {
+		probe := command{word: []string{"SET"}, keys: []string{c.inBucket(n, "probe")}, args: []string{"1", "PX", "60000"}}
+		if _, err := c.replicated(ctx, "write", probe, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // undoScript: KEYS record, expiries; ARGV the record that was written, the one to
 // put in its place or "", its expiry, id. It does nothing to a record that is
 // another one by now, on whichever server: that may have been told to somebody.

@@ -20,6 +20,7 @@ type Store struct {
 	copies bool
 	// history is that of the store behind, to which copies are sealed.
 	history era
+	carried int
 }
 
 // passed are the methods that the store behind answers as it is.
@@ -52,11 +53,19 @@ var (
 // use with this Redis alone. [ErrOtherRedis] if it is in use with another one. Users
 // are not copied if the store has a method WrittenByOthers() bool that says true.
 //
+// A store that was used without Redis keeps its sessions and challenges: they are
+// carried over, if it is a [gatehouse.Mover], which takes as long as it takes to read
+// its users and sessions. No process may be using it meanwhile: [ErrServedWithout] if
+// one is heard.
+//
 // If the store was restored since it was last behind this Redis, no copy of a user
 // from before is good any more, and no challenge, unless all was to be kept.
 func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, error) {
 	if err := whole(ctx, behind); err != nil {
 		return nil, err // and no mark on what is to be filled
+	}
+	if err := unserved(ctx, behind); err != nil {
+		return nil, err
 	}
 	if err := c.pair(ctx, behind); err != nil {
 		return nil, err

@@ -50,6 +50,9 @@ func walked(t *testing.T, m gatehouse.Mover) *gatehouse.Records {
 	t.Helper()
 	all := &gatehouse.Records{}
 	ok(t, "Walk", m.Walk(t.Context(), func(r *gatehouse.Records) error {
+		if len(all.Events) > 0 && r.Len() != len(r.Events) {
+			t.Error("Walk handed over something else after events")
+		}
 		if r.Len() == 0 || r.Len() > 999 {
 			t.Errorf("Walk handed over %d records at once, want some hundreds at most", r.Len())
 		}
