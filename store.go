@@ -36,8 +36,8 @@ var (
 // JSON are one and the same thing to a store.
 //
 // Save methods compare and swap: they replace the record if its stored Version
-// is that of the argument, count the argument's Version up by one, and answer
-// ErrStale otherwise, also when the record is gone. Create methods set the
+// is that of the argument, count the argument's Version up (by one, but for what
+// [Settler] says), and answer ErrStale otherwise, also when the record is gone. Create methods set the
 // Version of the argument to 1.
 //
 // Times are UTC in whole milliseconds; the zero time stands for "never" and is

@@ -34,7 +34,7 @@ func (s *Store) Challenge(ctx context.Context, id string) (*gatehouse.Challenge,
 // SaveChallenge implements [gatehouse.Store].
 func (s *Store) SaveChallenge(ctx context.Context, c *gatehouse.Challenge) error {
 	saved := *c
-	saved.Version = c.Version + 1
+	saved.Version = s.c.next(c.Version)
 	text, err := writeChallenge(&saved)
 	if err != nil {
 		return err

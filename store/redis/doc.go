@@ -35,6 +35,10 @@
 //	settle: write it again as it is ─► WAIT ─► count its version up, so that nobody
 //	        takes it back any more
 //
+// Who has read a write that a failover then lost must not save on top of it what
+// others have been told since. So with replicas every version is drawn, above the one
+// before: what follows twice on the same record is told apart.
+//
 // # Copies of users
 //
 // A copy is never older than an acknowledged write. Who finds none gets a lease,

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -66,6 +68,22 @@ func (c *Client) replicatedEverywhere(ctx context.Context) error {
 	return nil
 }
 
+// leap is by how much a version is counted up at most, while replicas are waited for.
+const leap = 1 << 20
+
+// next is the version of what follows on a record of this one. A failover loses what
+// was not confirmed, though somebody may have read it, and then another one follows on
+// the same record. With the same version, who goes on from what is lost would save
+// over what was acknowledged since. So each of them draws its own.
+func (c *Client) next(version int64) int64 {
+	if c.replicas == 0 {
+		return version + 1
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return version + 1 + int64(binary.BigEndian.Uint32(b[:])%leap)
+}
+
 // undoScript: KEYS record, expiries; ARGV the record that was written, the one to
 // put in its place or "", its expiry, id. It does nothing to a record that is
 // another one by now, on whichever server: that may have been told to somebody.
@@ -87,19 +105,19 @@ func (c *Client) undoing(kind, id, written, former string, expires time.Time) co
 	}
 }
 
-// undoSave puts back what a session was, under a version that it never had: who has
-// read the one that is taken back saves nothing on top of it. The end of a session
-// is never taken back.
-func (c *Client) undoSave(x *gatehouse.Session, written, former string) (command, bool) {
+// undoSave puts back what a session was before it was saved, under a version that it
+// never had: who has read the one that is taken back saves nothing on top of it. The
+// end of a session is never taken back.
+func (c *Client) undoSave(saved *gatehouse.Session, written, former string) (command, bool) {
 	_, fields, err := split3(former)
-	if err != nil || !x.TerminatedAt.IsZero() || ownerIn(former) == terminated {
+	if err != nil || !saved.TerminatedAt.IsZero() || ownerIn(former) == terminated {
 		return command{}, false
 	}
-	was, err := readSession(x.ID, former)
+	was, err := readSession(saved.ID, former)
 	if err != nil {
 		return command{}, false
 	}
-	return c.undoing(sessionKey, x.ID, written, versioned(x.Version+2, ownerIn(former), fields), was.ExpiresAt), true
+	return c.undoing(sessionKey, saved.ID, written, versioned(c.next(saved.Version), ownerIn(former), fields), was.ExpiresAt), true
 }
 
 var (
@@ -110,7 +128,7 @@ local record = redis.call('GET', KEYS[1])
 if record then redis.call('SET', KEYS[1], record) end
 return record`)
 
-	// settle: KEYS record; ARGV the record, and the same with the next version. From
+	// settle: KEYS record; ARGV the record, and the same with a version that follows. From
 	// then on nobody takes the record back. False if it is another one than that, in
 	// more than its version.
 	settleScript = newScript(`
@@ -147,7 +165,7 @@ func (s *Store) SettledSession(ctx context.Context, id string) (*gatehouse.Sessi
 		}
 		settled, err := s.c.one(ctx, "settle", command{
 			script: settleScript, keys: []string{s.c.key(sessionKey, id)},
-			args: []string{seen.text, versioned(version+1, ownerIn(seen.text), fields)},
+			args: []string{seen.text, versioned(s.c.next(version), ownerIn(seen.text), fields)},
 		})
 		if err != nil {
 			return nil, err

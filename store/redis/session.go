@@ -46,13 +46,13 @@ func (s *Store) Session(ctx context.Context, id string) (*gatehouse.Session, err
 // Gatehouse: no session changes its user, and none comes back to life.
 func (s *Store) SaveSession(ctx context.Context, x *gatehouse.Session) error {
 	saved := *x
-	saved.Version = x.Version + 1
+	saved.Version = s.c.next(x.Version)
 	text, err := writeSession(&saved)
 	if err != nil {
 		return err
 	}
 	owner, version := ownerOf(x), strconv.FormatInt(x.Version, 10)
-	undo := func(former string) (command, bool) { return s.c.undoSave(x, text, former) }
+	undo := func(former string) (command, bool) { return s.c.undoSave(&saved, text, former) }
 	former, err := s.save(ctx, sessionKey, x.ID, version, text, x.ExpiresAt, owner, false, undo)
 	if errors.Is(err, errUnlisted) {
 		if err := s.list(ctx, x.UserID, x.ID); err != nil {
