@@ -290,10 +290,12 @@ func TestFaultsOfPostgres(t *testing.T) {
 	newBrowser(s).post(t, "/api/auth/register", credentials("bob@example.com")).want(t, "bob, who was told to come back", 201)
 }
 
-// road is the way to a server, which can be blocked, made long, and cut.
+// road is the way to a server, which can be blocked, made long, and cut, and lead to
+// another one from then on.
 type road struct {
 	t        *testing.T
 	listener net.Listener
+	to       atomic.Value // the address of the server
 	blocked  atomic.Bool
 	length   atomic.Int64 // how long an answer takes, a time.Duration
 	capacity atomic.Int64 // how much it carries until it is blocked by itself; 0: no matter how much
@@ -307,6 +309,7 @@ func newRoad(t *testing.T, to string) *road {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	r := &road{t: t, listener: l}
+	r.to.Store(to)
 	t.Cleanup(func() {
 		l.Close()
 		r.cut()
@@ -319,7 +322,7 @@ func newRoad(t *testing.T, to string) *road {
 			if err != nil {
 				return
 			}
-			there, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", to)
+			there, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", r.to.Load().(string))
 			if err != nil {
 				from.Close()
 				continue
@@ -374,6 +377,12 @@ func (r *road) cut() {
 		c.Close()
 	}
 	r.conns = nil
+}
+
+// lead is where it goes from now on, for who sets out.
+func (r *road) lead(to string) {
+	r.to.Store(to)
+	r.cut()
 }
 
 func (r *road) port() string {

@@ -147,11 +147,12 @@ func (l *ledger) book(email string, acknowledged bool) {
 	}
 }
 
-// visitors use a cluster until stop is closed.
+// visitors use a cluster until they are sent home.
 type visitors struct {
 	c        *cluster
 	stop     chan struct{}
 	all      sync.WaitGroup
+	sendHome func() // closes stop and waits for them
 	browsers []*browser
 
 	me, refreshed, refused atomic.Int64
@@ -162,6 +163,8 @@ type visitors struct {
 
 func (c *cluster) visit(n int) *visitors {
 	v := &visitors{c: c, stop: make(chan struct{})}
+	v.sendHome = sync.OnceFunc(func() { close(v.stop); v.all.Wait() })
+	c.t.Cleanup(v.sendHome) // if the test ends early
 	for i := range n {
 		b := c.browser()
 		email := fmt.Sprintf("visitor%d@example.com", i)
@@ -226,8 +229,7 @@ func (v *visitors) newcomer(email string) {
 func (v *visitors) leave() {
 	t := v.c.t
 	t.Helper()
-	close(v.stop)
-	v.all.Wait()
+	v.sendHome()
 	for i, b := range v.browsers {
 		b.do(t, "POST", "/api/auth/refresh", "", "").want(t, fmt.Sprintf("refresh of visitor %d", i), 200)
 		if n := sessions(b.get(t, "/api/auth/sessions")); n != 1 {
