@@ -262,26 +262,25 @@ func TestOtherWaysThere(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	socket := filepath.Join(folder, "s")
-	service.Redis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+	r := service.Redis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", certificate, "--tls-key-file", key,
 		"--tls-ca-cert-file", certificate, "--tls-auth-clients", "no", "--unixsocket", socket, "--requirepass", "p@ss:word/")
-	for _, url := range []string{
-		fmt.Sprintf("rediss://:p%%40ss%%3Aword%%2F@127.0.0.1:%d/1?ca=%s", port, certificate),
-		"unix://" + socket + "?db=1",
-	} {
-		c, err := Open(t.Context(), url, Options{Key: testKey})
-		if strings.HasPrefix(url, "unix") {
-			if err == nil || !strings.Contains(err.Error(), "wants a password") {
-				t.Errorf("without a password: %v", err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if strings.Contains(fmt.Sprint(c), "word") {
-			t.Errorf("the password is told: %v", c)
-		}
+	behind, there := memory.New(), &gatehouse.Session{ID: "s", UserID: "u"}
+	byTLS := openStore(t, fmt.Sprintf("rediss://:p%%40ss%%3Aword%%2F@127.0.0.1:%d/1?ca=%s", port, certificate), Options{}, behind)
+	if strings.Contains(fmt.Sprint(byTLS.c), "word") {
+		t.Errorf("the password is told: %v", byTLS.c)
+	}
+	if err := byTLS.CreateSession(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), "unix://"+socket, Options{Key: testKey}); err == nil || !strings.Contains(err.Error(), "wants a password") {
+		t.Errorf("without a password: %v", err)
+	}
+	if out, err := r.Do("-a", "p@ss:word/", "CONFIG", "SET", "requirepass", ""); out != "OK" {
+		t.Fatal(out, err)
+	}
+	bySocket := openStore(t, "unix://"+socket+"?db=1", Options{}, behind)
+	if _, err := bySocket.Session(t.Context(), "s"); err != nil {
+		t.Errorf("through the socket: %v", err)
 	}
 	if _, err := Open(t.Context(), fmt.Sprintf("redis://:x@127.0.0.1:%d", port), Options{Key: testKey}); err == nil || !strings.Contains(err.Error(), "use rediss://") {
 		t.Errorf("without TLS: %v", err)
