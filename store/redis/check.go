@@ -96,24 +96,30 @@ type primary struct {
 // waiting are warnings for those who wait for n replicas of the primary, or for none.
 func (p primary) waiting(n int, watched bool, patience time.Duration) (list []string) {
 	if n == 0 {
-		if p.connected > 0 || watched {
-			list = append(list, "there are replicas, and none is waited for: a failover loses what was acknowledged last, so that people are logged out, sessions that were ended live again and used links work again; set redis-replicas to auto")
+		list = p.unwaited(watched)
+	} else {
+		if p.connected < n {
+			list = append(list, fmt.Sprintf("%d are waited for and %d connected: until there are more replicas, logins, refreshes and logouts are answered 503", n, p.connected))
 		}
-		if p.connected > 0 && p.old != "" {
-			list = append(list, "there are replicas, and this is Redis "+p.old+", which does not hold scripts to min-replicas-to-write: a primary that has lost touch with its replicas goes on accepting what a failover then drops; use Redis 7 or later")
-		} else if p.connected > 0 && p.minimumSet && p.minimum == 0 {
-			list = append(list, "there are replicas, and min-replicas-to-write is 0: a primary that has lost touch with them goes on accepting what a failover then drops; set min-replicas-to-write 1 and min-replicas-max-lag 10")
+		if p.minimumSet && p.minimum < n {
+			list = append(list, fmt.Sprintf("replicas that are waited for: %d, and min-replicas-to-write is %d: while too few are in touch, each write waits %v before it is refused; set min-replicas-to-write %d and min-replicas-max-lag 10, so that it is refused at once", n, p.minimum, patience, n))
 		}
-		return list
 	}
-	if p.connected < n {
-		list = append(list, fmt.Sprintf("%d are waited for and %d connected: until there are more replicas, logins, refreshes and logouts are answered 503", n, p.connected))
+	if p.minimumSet && p.minimum > n && p.old == "" {
+		list = append(list, fmt.Sprintf("replicas that are waited for: %d, and min-replicas-to-write is %d: while only %d are in touch, Redis refuses to write, though Gatehouse would go on", n, p.minimum, p.minimum-1))
 	}
-	if p.minimumSet && p.minimum < n {
-		list = append(list, fmt.Sprintf("replicas that are waited for: %d, and min-replicas-to-write is %d: while too few are in touch, each write waits %v before it is refused; set min-replicas-to-write %d and min-replicas-max-lag 10, so that it is refused at once", n, p.minimum, patience, n))
+	return list
+}
+
+// unwaited are warnings for those who wait for none.
+func (p primary) unwaited(watched bool) (list []string) {
+	if p.connected > 0 || watched {
+		list = append(list, "there are replicas, and none is waited for: a failover loses what was acknowledged last, so that people are logged out, sessions that were ended live again and used links work again; set redis-replicas to auto")
 	}
-	if p.minimumSet && p.minimum > n {
-		list = append(list, fmt.Sprintf("replicas that are waited for: %d, and min-replicas-to-write is %d: Redis refuses to write while more of them are there than redis-replicas asks for", n, p.minimum))
+	if p.connected > 0 && p.old != "" {
+		list = append(list, "there are replicas, and this is Redis "+p.old+", which does not hold scripts to min-replicas-to-write: a primary that has lost touch with its replicas goes on accepting what a failover then drops; use Redis 7 or later")
+	} else if p.connected > 0 && p.minimumSet && p.minimum == 0 {
+		list = append(list, "there are replicas, and min-replicas-to-write is 0: a primary that has lost touch with them goes on accepting what a failover then drops; set min-replicas-to-write 1 and min-replicas-max-lag 10")
 	}
 	return list
 }

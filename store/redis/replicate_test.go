@@ -297,13 +297,13 @@ func TestReplicaWarnings(t *testing.T) {
 		{primary{connected: 1, minimum: 1, minimumSet: true}, 1, true, nil},
 		{primary{connected: 2, minimum: 2, minimumSet: true}, 2, true, nil},
 		{primary{connected: 1}, 1, true, nil},
-		{primary{connected: 1, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for"}},
-		{primary{connected: 0, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for"}},
+		{primary{connected: 1, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for", "while only 0 are in touch, Redis refuses"}},
+		{primary{connected: 0, minimum: 1, minimumSet: true}, 0, true, []string{"none is waited for", "though Gatehouse would go on"}},
 		{primary{connected: 1, minimum: 0, minimumSet: true}, 0, false, []string{"none is waited for", "a failover then drops"}},
 		{primary{connected: 1, minimum: 0, minimumSet: true}, 1, true, []string{"set min-replicas-to-write 1"}},
 		{primary{connected: 2, minimum: 1, minimumSet: true}, 2, true, []string{"set min-replicas-to-write 2"}},
 		{primary{connected: 0, minimum: 1, minimumSet: true}, 1, true, []string{"0 connected"}},
-		{primary{connected: 2, minimum: 2, minimumSet: true}, 1, true, []string{"min-replicas-to-write is 2"}},
+		{primary{connected: 2, minimum: 2, minimumSet: true}, 1, true, []string{"while only 1 are in touch, Redis refuses"}},
 		{primary{connected: 1, minimum: 1, minimumSet: true, old: "6.0.16"}, 0, true, []string{"none is waited for", "does not hold scripts"}},
 	} {
 		got := c.p.waiting(c.n, c.watched, time.Second)
