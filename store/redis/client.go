@@ -90,6 +90,9 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 	if c.wire, err = dial(a, c.options); err != nil {
 		return nil, c.unfit(err)
 	}
+	if a.mode == standalone {
+		c.wire = &moving{dial: func() (wire, error) { return dial(a, c.options) }, longest: c.options.Timeout, now: c.wire}
+	}
 	if err := c.check(ctx, a); err != nil {
 		c.Close()
 		return nil, err
