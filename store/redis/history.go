@@ -135,12 +135,3 @@ func (s *Store) endSessions(ctx context.Context, until time.Time) error {
 		return nil
 	})
 }
-
-// sameHistory is nil unless that of the store behind is another one by now.
-func (s *Store) sameHistory(ctx context.Context) error {
-	h, _, _, err := readEra(ctx, s.behind)
-	if err == nil && h != s.history {
-		return fmt.Errorf("redis: %w: %w", gatehouse.ErrUnavailable, ErrRestored)
-	}
-	return err
-}

@@ -166,13 +166,9 @@ func (c *Client) claimMark(ctx context.Context) (string, error) {
 	return c.readMark(ctx)
 }
 
-// stillPaired is nil while both have the same mark. A Redis that has lost its data
-// gets it back, since it is the one that was in use.
-func (s *Store) stillPaired(ctx context.Context) error {
-	theirs, err := readMark(ctx, s.behind)
-	if err != nil {
-		return err
-	}
+// stillPaired is nil while Redis has the mark of the store behind. A Redis that has
+// lost its data gets it back, since it is the one that was in use.
+func (s *Store) stillPaired(ctx context.Context, theirs *gatehouse.Setting) error {
 	if len(theirs.Value) > 0 {
 		back := command{word: []string{"SET"}, keys: s.c.markKey(), args: []string{string(theirs.Value), "NX"}}
 		if _, err := s.c.one(ctx, "keep mark", back); err != nil {

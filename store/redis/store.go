@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -88,10 +89,17 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := s.behind.Ready(ctx); err != nil {
 		return err
 	}
-	if err := s.stillPaired(ctx); err != nil {
+	h, mark, _, err := readEra(ctx, s.behind)
+	if err != nil {
 		return err
 	}
-	return s.sameHistory(ctx)
+	if err := s.stillPaired(ctx, mark); err != nil {
+		return err
+	}
+	if h != s.history {
+		return fmt.Errorf("redis: %w: %w", gatehouse.ErrUnavailable, ErrRestored)
+	}
+	return nil
 }
 
 // Close closes the store behind and the client.

@@ -14,7 +14,7 @@ import (
 )
 
 // wire is all that this package needs of a client of Redis. The library behind it
-// has a method for each command there is; none of them leaves this file.
+// has a method for each command there is; none of them leaves this file and wait.go.
 type wire interface {
 	// do sends commands at once and answers in their order. Each is atomic for
 	// itself, and they need not lie in one slot.
