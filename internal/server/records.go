@@ -97,8 +97,12 @@ func (s *Settings) redisReplicas() int {
 }
 
 // LeaveRedis ends that the database can be used with its Redis alone. The sessions
-// and challenges there are given up. No instance may be running.
+// and challenges there are given up. No instance may be running: [ErrServed] if one
+// is seen, which takes a database in a file.
 func (d Database) LeaveRedis(ctx context.Context) error {
+	if err := d.Unused(ctx); err != nil {
+		return err
+	}
 	store, err := d.Open(ctx)
 	if err != nil {
 		return err

@@ -426,6 +426,9 @@ func TestRedisThatIsNeeded(t *testing.T) {
 	s = startWith(t, data, with(r.URL()), cheap...)
 	b.base = s.url
 	b.do(t, "POST", "/api/auth/refresh", "", "").want(t, "refresh with the same Redis", 200)
+	if out, code := call(t, with(r.URL()), "", "redis", "leave", "--yes"); code != 1 || !strings.Contains(out, "a service is running") {
+		t.Errorf("redis leave under a running instance: exit status %d\n%s", code, out)
+	}
 	s.stop()
 
 	if out, code := call(t, with(r.URL()), "", "redis", "leave", "--yes"); code != 0 {
