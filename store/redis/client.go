@@ -56,6 +56,7 @@ type Client struct {
 	waiting  []string // warnings about replicas, for who keeps sessions
 	seal     cipher.AEAD
 	hide     []byte // the key for what limits are counted by
+	owed     *owed
 }
 
 // Open connects to the Redis of the URL and looks whether it is fit for use: it
@@ -80,7 +81,7 @@ func Open(ctx context.Context, url string, o Options) (*Client, error) {
 	if strings.ContainsAny(o.Prefix, "{}") {
 		return nil, errors.New("redis: the prefix must not hold braces: in a Cluster they say where a key lies")
 	}
-	c := &Client{where: a.String(), options: o}
+	c := &Client{where: a.String(), options: o, owed: newOwed()}
 	if err := c.deriveKeys(); err != nil {
 		return nil, err
 	}
@@ -108,7 +109,10 @@ func (c *Client) Warnings() []string { return c.warnings }
 func (c *Client) String() string { return c.where }
 
 // Close ends the connections, after what is under way.
-func (c *Client) Close() { c.wire.close() }
+func (c *Client) Close() {
+	c.owed.end()
+	c.wire.close()
+}
 
 // unfit is the error for a Redis that cannot be used.
 func (c *Client) unfit(err error) error {

@@ -47,7 +47,7 @@ func (c *Client) replicated(ctx context.Context, doing string, cmd command, undo
 	}
 	if undo != nil {
 		if back, ok := undo(a); ok {
-			_, _ = c.one(context.WithoutCancel(ctx), "take back", back)
+			c.takeBack(ctx, back)
 		}
 	}
 	return answer{}, fmt.Errorf("redis: %s: %w: %w", doing, gatehouse.ErrUnavailable, errTooFew)
