@@ -118,7 +118,7 @@ func way(err error) string {
 // passing reports whether an error is one of circumstances, which may pass, and not
 // one of the statement or the data.
 func passing(e *pgconn.PgError) bool {
-	if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Severity == "PANIC" || e.SeverityUnlocalized == "PANIC" {
+	if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Severity == "PANIC" || e.SeverityUnlocalized == "PANIC" || noRoom(e) {
 		return true
 	}
 	switch e.Code {
@@ -141,9 +141,33 @@ func passing(e *pgconn.PgError) bool {
 	return false
 }
 
+// noRoom reports whether something could not grow. PostgreSQL has a code for a full
+// disk, and none for a quota that is used up or a file that is as large as it may
+// be: those are internal errors of the code that has to do with files.
+func noRoom(e *pgconn.PgError) bool {
+	return e.Code == "53100" || // disk_full
+		e.Code == "XX000" && (ofFiles(e) || strings.Contains(e.Message, "could not write init file")) // a new connection's
+}
+
+// ofFiles reports whether an error comes from the code of the server that reads and
+// writes files. The name of the source is the same in every language.
+func ofFiles(e *pgconn.PgError) bool {
+	switch e.File {
+	case "md.c", "fd.c", "buffile.c", "slru.c":
+		return true
+	}
+	return false
+}
+
 // advice is what to do about an error, if that can be told from its code.
 func (t target) advice(e *pgconn.PgError) string {
 	c := t.pool.ConnConfig
+	switch {
+	case noRoom(e):
+		return "make room on the disk of the database, or see to a quota of its user and a limit for the size of a file"
+	case e.Code == "42501" && ofFiles(e) || strings.HasPrefix(e.Code, "58"):
+		return "the server cannot do what it must with files of the database: see its own log, their file system and the hardware"
+	}
 	switch e.Code {
 	case "26000", "42P05": // invalid_sql_statement_name, duplicate_prepared_statement
 		return "a connection pooler is in between that does not keep prepared statements: take default_query_exec_mode out of the URL, " +
@@ -165,14 +189,6 @@ func (t target) advice(e *pgconn.PgError) string {
 		return fmt.Sprintf(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %q`, t.schema, c.User)
 	case "42P01": // undefined_table
 		return fmt.Sprintf("a table of schema %s has been removed: restore a backup", t.schema)
-	case "XX000": // internal_error
-		// What a new connection caches of the catalogue, without the reason.
-		if !strings.Contains(e.Message, "could not write init file") {
-			break
-		}
-		fallthrough
-	case "53100": // disk_full
-		return "make room on the disk of the database"
 	case "53300": // too_many_connections
 		return "raise max_connections, lower pool_max_conns, or put pgbouncer in between"
 	case "25006": // read_only_sql_transaction

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -83,6 +84,58 @@ func TestReadyOnAFullDisk(t *testing.T) {
 	s.crowded.Store(&crowded{time.Now().Add(-crowdedFor), nil})
 	if err := s.Ready(ctx); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// A file that may not grow, because of a quota or its size, is a full disk, although
+// PostgreSQL has no code for that.
+func TestFilesThatMayNotGrow(t *testing.T) {
+	p := service.Postgres(t, service.PostgresOptions{FileSize: 16})
+	s := openStore(t, p.URL("postgres"), Options{})
+	ctx := t.Context()
+	p.Run(t, "postgres", `ALTER TABLE gatehouse.sessions ALTER COLUMN user_agent SET STORAGE PLAIN`) // a page for each
+	var err error
+	for n := 0; err == nil && n < 3000; n++ {
+		x := session(n)
+		x.UserAgent = strings.Repeat("x", 5000)
+		err = s.CreateSession(ctx, x)
+	}
+	for what, err := range map[string]error{"a session for which there is no room": err, "Ready": s.Ready(ctx)} {
+		if !errors.Is(err, gatehouse.ErrUnavailable) || !strings.Contains(err.Error(), "make room on the disk") || !strings.Contains(err.Error(), "quota") {
+			t.Errorf("%s: %v, want ErrUnavailable with what to do", what, err)
+		}
+	}
+	if _, err := s.Session(ctx, "s1"); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+}
+
+// Of errors without a code of their own those of files are circumstances; where
+// they come from is told in no language.
+func TestErrorsOfFiles(t *testing.T) {
+	target, err := parse(server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code, file, says string
+		unavailable      bool
+	}{
+		{"XX000", "md.c", "a quota", true},
+		{"XX000", "buffile.c", "a quota", true},
+		{"XX000", "slru.c", "a quota", true},
+		{"XX000", "fd.c", "a quota", true},
+		{"XX000", "mcxt.c", "SQLSTATE XX000)", false},
+		{"XX001", "md.c", "SQLSTATE XX001)", false},
+		{"42501", "md.c", "their file system", true},
+		{"42501", "aclchk.c", "GRANT", true},
+		{"58030", "md.c", "their file system", true},
+		{"58P01", "md.c", "their file system", true},
+	} {
+		err := explain(&pgconn.PgError{Severity: "FEHLER", SeverityUnlocalized: "ERROR", Code: c.code, Message: "nein", File: c.file}, target)
+		if errors.Is(err, gatehouse.ErrUnavailable) != c.unavailable || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s in %s: %v; want one that says %q", c.code, c.file, err, c.says)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *Store) run(ctx context.Context, may func(error) bool, f func(*conn) err
 		if fault == nil {
 			return err
 		}
-		if e, ok := errors.AsType[*pgconn.PgError](fault); ok && e.Code == "53100" { // disk_full
+		if e, ok := errors.AsType[*pgconn.PgError](fault); ok && noRoom(e) {
 			s.crowded.Store(&crowded{time.Now(), err})
 		}
 		if limited.Err() != nil {

@@ -3,12 +3,17 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse-auth/gatehouse/test/service"
 )
@@ -55,6 +60,34 @@ var fillings = map[string]func(*testing.T) filling{
 				p.Run(t, fresh, `CREATE SCHEMA gatehouse`)
 				stillFirst(t, p.URL(old))
 			},
+		}
+	},
+	// A file that may not grow, as with a quota. There is room again when rows are
+	// gone: nobody but root could raise the limit.
+	"PostgreSQL, a file": func(t *testing.T) filling {
+		p := service.Postgres(t, service.PostgresOptions{Durable: true, FileSize: 16})
+		name := p.Database(t)
+		return filling{
+			place: place{database: p.URL(name)},
+			fill: func() {
+				c, err := pgx.Connect(t.Context(), p.URL(name))
+				must(t, err)
+				defer c.Close(t.Context())
+				// From now on a row is put into a page that is nearly empty, or it grows the table.
+				_, err = c.Exec(t.Context(), `ALTER TABLE gatehouse.sessions SET (fillfactor = 10); SET synchronous_commit TO off`)
+				for n := 0; err == nil; n++ {
+					_, err = c.Exec(t.Context(), `INSERT INTO gatehouse.sessions (id, version, user_id, epoch, generation, methods, user_agent, address) `+
+						`VALUES ($1, 1, 'nobody', 1, 1, '[]', repeat('x', 1500), '')`, fmt.Sprint("ballast ", n))
+				}
+				if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "XX000" {
+					t.Errorf("the table has become full with %v", err)
+				}
+			},
+			empty: func() {
+				p.Run(t, name, `ALTER TABLE gatehouse.sessions RESET (fillfactor); DELETE FROM gatehouse.sessions WHERE user_id = 'nobody'`)
+				p.Run(t, name, `VACUUM gatehouse.sessions`)
+			},
+			says: "make room on the disk of the database, or see to a quota", reads: true,
 		}
 	},
 	// PostgreSQL panics, and ends if it finds no room when it starts again.

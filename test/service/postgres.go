@@ -31,12 +31,17 @@ type PostgresOptions struct {
 	// WAL is the folder for the write-ahead log, which is then kept as small as it
 	// can be. Default beside the rest.
 	WAL string
+	// FileSize is how many MiB a file of the server can have at most; what would grow
+	// beyond them is refused as by a file system that has no more for one file or one
+	// user. Below 16 it needs WAL as well. Default no limit.
+	FileSize int
 }
 
 // PostgresServer is a PostgreSQL server of a test. Its superuser is postgres, with
 // the password [PostgresPassword]; passwords are asked for over the network.
 type PostgresServer struct {
 	bin, folder string
+	fileSize    int
 	port        int
 	cmd         *exec.Cmd
 	ended       chan struct{}
@@ -76,7 +81,7 @@ func StartPostgres(opts PostgresOptions) (*PostgresServer, error) {
 	if initdb, err = filepath.EvalSymlinks(initdb); err != nil {
 		return nil, err
 	}
-	p := &PostgresServer{bin: filepath.Dir(initdb)}
+	p := &PostgresServer{bin: filepath.Dir(initdb), fileSize: opts.FileSize}
 	if p.folder, err = os.MkdirTemp("", "gatehouse-postgres-"); err != nil {
 		return nil, err
 	}
@@ -157,6 +162,10 @@ func (p *PostgresServer) Start() error {
 
 func (p *PostgresServer) start(ctx context.Context) error {
 	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", p.data())
+	if p.fileSize > 0 {
+		// Blocks of 512 bytes.
+		cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -S -f %d && exec "$0" "$@"`, p.fileSize<<11), cmd.Path, "-D", p.data())
+	}
 	cmd.Dir = p.folder
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := unprivileged(cmd); err != nil {
