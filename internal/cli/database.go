@@ -21,11 +21,13 @@ func (c migrate) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	// Without a database there is nothing to migrate, and making one is for
-	// serve, which makes the secret that belongs to it.
 	ctx, database := context.Background(), server.DatabaseOf(&loaded.Settings)
-	if err := database.Require(ctx); err != nil {
-		return err
+	// A database on a server may belong to a role that the service does not have. A
+	// file is made by serve, beside the secret that belongs to it.
+	if _, file := database.File(); file {
+		if err := database.Require(ctx); err != nil {
+			return err
+		}
 	}
 	from, to, err := database.SchemaVersion(ctx)
 	if err != nil {
@@ -43,8 +45,12 @@ func (c migrate) Run(p *program) error {
 		p.say("There is nothing to do.")
 	case from > to:
 		return fmt.Errorf("%w: use that version", sqlite.ErrNewer)
+	case c.DryRun && from == 0:
+		p.say("There is nothing of Gatehouse in this database yet. To make what it needs, run gatehouse migrate, or gatehouse serve.")
 	case c.DryRun:
 		p.say("To bring it up to date, run gatehouse migrate; make a backup before.")
+	case from == 0:
+		p.say("The database is ready for its first start.")
 	default:
 		p.say("The database is up to date now.")
 	}

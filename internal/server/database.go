@@ -88,6 +88,30 @@ func (d Database) Exists(ctx context.Context) (bool, error) {
 	return current > 0, err
 }
 
+// untouched reports whether no service was ever there: no database, or one in which
+// gatehouse migrate has made what a service needs.
+func (d Database) untouched(ctx context.Context) (_ bool, err error) {
+	if there, err := d.Exists(ctx); err != nil || !there {
+		return true, err
+	}
+	// To open one of an earlier version would migrate it.
+	if current, wanted, err := d.SchemaVersion(ctx); err != nil || current != wanted {
+		return false, err
+	}
+	store, err := d.Open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	err = store.(gatehouse.Mover).Walk(ctx, func(*gatehouse.Records) error { return errTouched }) // all of them are
+	if errors.Is(err, errTouched) {
+		return false, nil
+	}
+	return true, err
+}
+
+var errTouched = errors.New("something is kept there")
+
 // Require is nil if anything was ever kept there, and [ErrNoDatabase] otherwise.
 func (d Database) Require(ctx context.Context) error {
 	there, err := d.Exists(ctx)
@@ -96,7 +120,7 @@ func (d Database) Require(ctx context.Context) error {
 	}
 	file, ok := d.File()
 	if !ok {
-		return fmt.Errorf("%w of Gatehouse at %s yet; gatehouse serve makes one", ErrNoDatabase, d)
+		return fmt.Errorf("%w of Gatehouse at %s yet; gatehouse serve makes one, or gatehouse migrate with the rights of its owner", ErrNoDatabase, d)
 	}
 	if path, err := filepath.Abs(file); err == nil {
 		file = path

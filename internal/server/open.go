@@ -125,19 +125,19 @@ func MakeFolder(name string) error {
 }
 
 // masterSecret is the one of the settings, or else the one kept in the data
-// folder, which is made for a database that does not exist yet. It is never
-// made for one that does: sessions and sealed keys would be lost without a word.
+// folder, which is made for a database that nobody has used yet. It is never made
+// for one that was: sessions and sealed keys would be lost without a word.
 func masterSecret(ctx context.Context, s *Settings) (gatehouse.Secret, error) {
 	if s.Secret.Len() > 0 {
 		return s.Secret, nil
 	}
 	name := s.KeptSecretFile()
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		there, err := DatabaseOf(s).Exists(ctx)
+		fresh, err := DatabaseOf(s).untouched(ctx)
 		if err != nil {
 			return gatehouse.Secret{}, err
 		}
-		if there {
+		if !fresh {
 			return gatehouse.Secret{}, fmt.Errorf("there is a database, %s, but no master secret for it: %s is missing; put it back from a backup, or set GATEHOUSE_SECRET_FILE", DatabaseOf(s), name)
 		}
 		secret, err := makeSecretFile(name)

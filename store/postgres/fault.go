@@ -182,7 +182,7 @@ func (t target) advice(e *pgconn.PgError) string {
 			return fmt.Sprintf(`have the schema made with CREATE SCHEMA %s AUTHORIZATION %q, or GRANT CREATE ON DATABASE %q TO %q`,
 				t.schema, c.User, c.Database, c.User)
 		case strings.Contains(e.Message, "for schema"):
-			return fmt.Sprintf(`GRANT USAGE, CREATE ON SCHEMA %s TO %q`, t.schema, c.User)
+			return fmt.Sprintf(`GRANT USAGE, CREATE ON SCHEMA %s TO %q, or GRANT USAGE alone and have its owner make the tables with gatehouse migrate`, t.schema, c.User)
 		case strings.Contains(e.Message, "must be owner"):
 			return fmt.Sprintf(`migrate as the user who owns the tables of schema %s, with gatehouse migrate`, t.schema)
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -221,6 +222,71 @@ THEN RAISE 'challenges and tasks of the backup: want `+c.challenges+`'; END IF; 
 			t.Errorf("events verify after restore %s: exit status %d\n%s", c.flag, code, out)
 		}
 	}
+}
+
+// TestPostgresOwner runs what docs/postgres.md says about two roles, line by line: one
+// makes the tables in an empty database, and the other one serves, in either order of
+// the rights and the tables, with and without a secret that is set.
+func TestPostgresOwner(t *testing.T) {
+	p, doc := service.Postgres(t, service.PostgresOptions{}), open(t, "postgres.md")
+	const password = "hunter22"
+	p.Run(t, "postgres", `CREATE DATABASE app`)
+	p.Run(t, "postgres", `REVOKE ALL ON DATABASE app FROM PUBLIC`)
+	p.Run(t, "app", strings.ReplaceAll(doc.block("CREATE ROLE owner"), "'…'", "'"+password+"'"))
+	data := filepath.Join(t.TempDir(), "data")
+	as := func(role string) []string {
+		return []string{"GATEHOUSE_DATA=" + data, "GATEHOUSE_LISTEN=127.0.0.1:0", "GATEHOUSE_DATABASE=" + p.URLOf(role, password, "app")}
+	}
+	expect := func(role, want string, status int, args ...string) {
+		t.Helper()
+		if out, code := call(t, as(role), "", args...); code != status || !strings.Contains(out, want) {
+			t.Errorf("%v as %s: exit status %d, want %d and %q\n%s", args, role, code, status, want, out)
+		}
+	}
+	migrate := strings.Fields(doc.command("GATEHOUSE_DATABASE=postgres://owner:"))[1:]
+	if len(migrate) != 2 || migrate[0] != "gatehouse" {
+		t.Fatalf("the command is %q", migrate)
+	}
+	empty := p.Dump(t, "app")
+	expect("service", "gatehouse migrate", 1, "serve", "--data", t.TempDir())
+	expect("service", "gatehouse migrate", 1, migrate[1:]...)
+	expect("owner", "schema 0, wanted", 0, append(migrate[1:], "--dry-run")...)
+	expect("owner", "gatehouse migrate", 3, "user", "list")
+	if p.Dump(t, "app") != empty {
+		t.Error("the database was changed")
+	}
+	expect("owner", "schema 0, wanted", 0, migrate[1:]...)
+	expect("owner", "nothing to do", 0, migrate[1:]...)
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("migrate has made a data folder: %v", err)
+	}
+
+	// No secret is set: the service makes one, since nobody was ever here.
+	serve := func() *server {
+		t.Helper()
+		return startWith(t, data, as("service")[1:], append(cheap, "--log-level", "error")...)
+	}
+	s := serve()
+	ann := member(t, s, "ann@example.com")
+	s.stop()
+	if _, err := os.Stat(filepath.Join(data, "secret")); err != nil {
+		t.Error(err)
+	}
+	s = serve()
+	ann.base = s.url
+	ann.post(t, "/api/auth/refresh", "").want(t, "refresh after a restart", 200)
+	s.stop()
+
+	// Now somebody was, and a secret is not made again.
+	must(t, os.RemoveAll(data))
+	expect("service", "no master secret for it", 1, "serve")
+
+	// Rights that are given for tables that are there.
+	p.Run(t, "app", `REVOKE ALL ON ALL TABLES IN SCHEMA gatehouse FROM service`)
+	grant := doc.block("ON ALL TABLES IN SCHEMA gatehouse TO service")
+	expect("service", strings.TrimSuffix(strings.TrimSpace(strings.Replace(grant, "TO service", `TO "service"`, 1)), ";"), 1, "serve")
+	p.Run(t, "app", grant)
+	expect("service", "no master secret for it", 1, "serve")
 }
 
 // TestSQLiteBackup is the same with backup and restore.
