@@ -3,7 +3,6 @@ package main
 import (
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	library "golang.org/x/crypto/argon2"
@@ -36,7 +35,7 @@ func bareHash(h hasher, each time.Duration) sample {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	n := 0
-	began, before := time.Now(), ownCPU()
+	began, before := time.Now(), ownTime()
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			hash := h()
@@ -49,13 +48,5 @@ func bareHash(h hasher, each time.Duration) sample {
 		})
 	}
 	all.Wait()
-	return sample{float64(n) / time.Since(began).Seconds(), (ownCPU() - before) / time.Duration(n)}
-}
-
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return sample{float64(n) / time.Since(began).Seconds(), (ownTime() - before) / time.Duration(n)}
 }

@@ -75,6 +75,9 @@ type goal struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
+	if _, err := processorTime(os.Getpid()); err != nil {
+		return err // before hours of work
+	}
 	folder, err := os.MkdirTemp("", "gatehouse-bench")
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,7 +76,7 @@ func launch(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -127,41 +126,8 @@ func (p *process) stop() {
 // cpu is the processor time that the process has used, all threads together.
 func (p *process) cpu() (time.Duration, error) { return processorTime(p.cmd.Process.Pid) }
 
-func processorTime(pid int) (time.Duration, error) {
-	// schedstat counts nanoseconds; stat counts hundredths of a second.
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, errors.New("no schedstat: this measurement needs Linux")
-	}
-	var total time.Duration
-	for _, task := range tasks {
-		b, err := os.ReadFile(task)
-		if err != nil {
-			continue // the thread has ended
-		}
-		ns, _, _ := strings.Cut(string(b), " ")
-		n, err := strconv.ParseInt(ns, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		total += time.Duration(n)
-	}
-	return total, nil
-}
-
 // resident is the memory of the process in bytes.
-func (p *process) resident() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
-	if m == nil {
-		return 0, errors.New("no VmRSS")
-	}
-	kb, err := strconv.ParseInt(string(m[1]), 10, 64)
-	return kb << 10, err
-}
+func (p *process) resident() (int64, error) { return residentMemory(p.cmd.Process.Pid) }
 
 // fill copies the credential of one user to all others: what is measured is not
 // how users are made.
