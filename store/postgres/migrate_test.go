@@ -203,11 +203,12 @@ func TestALaterSchemaThatOnlyAdds(t *testing.T) {
 // Whatever else is in the database, a schema of somebody else is left alone.
 func TestForeignSchemas(t *testing.T) {
 	for name, make := range map[string]string{
-		"a table":                      `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.users (id INT)`,
-		"a function":                   `CREATE SCHEMA gatehouse; CREATE FUNCTION gatehouse.f() RETURNS INT LANGUAGE SQL AS 'SELECT 1'`,
-		"a table of that name":         `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.gatehouse_schema (id TEXT, version TEXT)`,
-		"the table without a version":  `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.gatehouse_schema (id BIGINT, version BIGINT)`,
-		"a table beside, as is public": `CREATE SCHEMA gatehouse; CREATE VIEW gatehouse.v AS SELECT 1`,
+		"a table":                     `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.users (id INT)`,
+		"a function":                  `CREATE SCHEMA gatehouse; CREATE FUNCTION gatehouse.f() RETURNS INT LANGUAGE SQL AS 'SELECT 1'`,
+		"a table of that name":        `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.gatehouse_schema (id TEXT, version TEXT)`,
+		"the table without a version": `CREATE SCHEMA gatehouse; CREATE TABLE gatehouse.gatehouse_schema (id BIGINT, version BIGINT)`,
+		"a view":                      `CREATE SCHEMA gatehouse; CREATE VIEW gatehouse.v AS SELECT 1`,
+		"a type":                      `CREATE SCHEMA gatehouse; CREATE TYPE gatehouse.mood AS ENUM ('good')`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, ctx := server.Database(t), t.Context()

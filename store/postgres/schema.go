@@ -196,9 +196,11 @@ func (s *start) look(ctx context.Context) (version int, held bool, err error) {
 // inspect is the version of the schema, if it is one of Gatehouse: 0 if it does not
 // exist or is empty. If it is the one of this program, all of it is there.
 func (c *conn) inspect() (version int, exists bool, err error) {
+	// Whatever is in a schema depends on it: tables, functions, types, extensions. What
+	// is said of it, such as rights on tables to come, does so in another way.
 	const look = `SELECT (SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1), ` +
-		`(SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)) + ` +
-		`(SELECT count(*) FROM pg_catalog.pg_proc WHERE pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)), ` +
+		`(SELECT count(*) FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass ` +
+		`AND refobjid = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1) AND deptype = 'n'), ` +
 		`(SELECT count(*) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid ` +
 		`WHERE r.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1) AND r.relname = 'gatehouse_schema' ` +
 		`AND a.attname IN ('id', 'version') AND a.atttypid = 'pg_catalog.int8'::pg_catalog.regtype)`
@@ -213,7 +215,7 @@ func (c *conn) inspect() (version int, exists bool, err error) {
 	case objects == 0:
 		return 0, true, nil
 	case columns != 2:
-		return 0, true, fmt.Errorf("%w: in schema %s of this database are tables of another program; "+
+		return 0, true, fmt.Errorf("%w: in schema %s of this database is what belongs to another program; "+
 			"choose another with ?schema=NAME in the URL of the database", ErrForeign, c.target.schema)
 	}
 	version, err = sqlstore.Version(c.ctx, c)

@@ -83,7 +83,7 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 		"PostgreSQL, no server":       {"GATEHOUSE_DATABASE=postgres://ann:hunter22@" + nobody + "/app", "connection refused"},
 		"PostgreSQL, wrong password":  {"GATEHOUSE_DATABASE=" + p.URLOf("postgres", "hunter22", newer), "password"},
 		"PostgreSQL, no database":     {"GATEHOUSE_DATABASE=" + p.URL("nowhere"), "nowhere"},
-		"PostgreSQL, foreign schema":  {"GATEHOUSE_DATABASE=" + p.URL(foreign), "tables of another program; choose another with ?schema=NAME"},
+		"PostgreSQL, foreign schema":  {"GATEHOUSE_DATABASE=" + p.URL(foreign), "what belongs to another program; choose another with ?schema=NAME"},
 		"PostgreSQL, newer schema":    {"GATEHOUSE_DATABASE=" + p.URL(newer), "newer version"},
 		"PostgreSQL, read-only":       {"GATEHOUSE_DATABASE=" + p.URL(readOnly), "read-only"},
 		"PostgreSQL, no Unicode":      {"GATEHOUSE_DATABASE=" + p.URL(latin), "its encoding is LATIN1"},
