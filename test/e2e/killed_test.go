@@ -170,8 +170,14 @@ func (w *wreck) load(round int, blow func()) (noticed func()) {
 	}
 	begun.Wait()
 	pause(time.Duration(rand.IntN(120)) * time.Millisecond)
+	ended := true
+	defer func() {
+		if over.Store(true); ended {
+			all.Wait() // blow has ended the test, after which nobody may say anything
+		}
+	}()
 	blow()
-	over.Store(true)
+	ended = false
 	return all.Wait
 }
 
