@@ -118,7 +118,7 @@ func way(err error) string {
 // passing reports whether an error is one of circumstances, which may pass, and not
 // one of the statement or the data.
 func passing(e *pgconn.PgError) bool {
-	if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Severity == "PANIC" || e.SeverityUnlocalized == "PANIC" || noRoom(e) {
+	if ends(e) || noRoom(e) {
 		return true
 	}
 	switch e.Code {
@@ -139,6 +139,13 @@ func passing(e *pgconn.PgError) bool {
 		return true
 	}
 	return false
+}
+
+// ends reports whether an error ends the connection, and maybe the server with it.
+// The word for that is translated, the other one is not; poolers may send the first alone.
+func ends(e *pgconn.PgError) bool {
+	fatal := func(severity string) bool { return severity == "FATAL" || severity == "PANIC" }
+	return fatal(e.SeverityUnlocalized) || fatal(e.Severity)
 }
 
 // noRoom reports whether something could not grow. PostgreSQL has a code for a full

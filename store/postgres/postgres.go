@@ -7,8 +7,8 @@
 //
 // A read is one round trip, and so is a write of one record; a refresh is two reads
 // and a write. Nothing is kept in a session of the database: no prepared statement
-// is counted on where a pooler is in between, tables are named with their schema,
-// locks last as long as a transaction. So it works behind pgbouncer in transaction
+// is counted on where a pooler is in between, unless it says that it keeps them,
+// tables are named with their schema, locks last as long as a transaction. So it works behind pgbouncer in transaction
 // mode, which is found out by itself.
 //
 // A statement that fell victim to another transaction is run again, and so is a
@@ -93,18 +93,20 @@ var (
 // Open opens the database that url leads to, which must exist; what Gatehouse
 // needs in it is made if it is not there: the schema named by the parameter schema
 // of the URL, "gatehouse" by default, and its tables. Tables of an earlier version
-// are migrated, while other processes wait, for five minutes at most. All other parameters are those of
-// libpq (sslmode, sslrootcert, target_session_attrs, connect_timeout, …) and of
-// pgx (pool_max_conns, pool_max_conn_lifetime, default_query_exec_mode, …). Statements
-// are prepared unless a pooler is in between; default_query_exec_mode=cache_statement
-// has them prepared there as well, which pgbouncer can do since 1.21.
+// are migrated, while other processes wait, for five minutes at most. All other
+// parameters are those of libpq (sslmode, sslrootcert, target_session_attrs,
+// connect_timeout, …) and of pgx (pool_max_conns, pool_max_conn_lifetime,
+// default_query_exec_mode, …). Statements are prepared, and behind a pooler only if it
+// says that it keeps them, as pgbouncer does since 1.26; with
+// default_query_exec_mode=cache_statement they are behind any, which pgbouncer can do
+// since 1.21.
 //
 // Open fails with [ErrForeign] if the schema is there and belongs to somebody
-// else, with [ErrNewer] if it belongs to a later version of Gatehouse, with
-// [ErrIncomplete] if a part of it is missing, with [ErrUnfit] if the database
-// cannot hold it, and with [gatehouse.ErrUnavailable]
-// if the database cannot be reached, read and written now. The error says what to
-// do about it, and never what the password is.
+// else, with [ErrNewer] if a later version of Gatehouse has made it one on which
+// this one cannot work, with [ErrIncomplete] if a part of it is missing, with
+// [ErrUnfit] if the database cannot hold it, and with [gatehouse.ErrUnavailable] if
+// the database cannot be reached, read and written now. The error says what to do
+// about it, and never what the password is.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	opts.Timeout = cmp.Or(opts.Timeout, 10*time.Second)
 	t, err := parse(url)
@@ -294,9 +296,9 @@ func (s *Store) Close() error {
 
 // Errors of [Open], [Migrate] and [SchemaVersion], beside [gatehouse.ErrUnavailable].
 var (
-	// ErrForeign: a schema of that name belongs to somebody else.
+	// ErrForeign: a schema of that name holds something of somebody else.
 	ErrForeign = errors.New("not a schema of Gatehouse")
-	// ErrNewer: the schema belongs to a later version of Gatehouse.
+	// ErrNewer: the schema is one of a later version of Gatehouse, too new for this one.
 	ErrNewer = sqlstore.ErrNewer
 	// ErrIncomplete: it is a schema of Gatehouse, but not all of it is there.
 	ErrIncomplete = errors.New("the schema of Gatehouse is not complete")

@@ -189,5 +189,5 @@ func lost(err error) bool {
 	if !ok {
 		return true // the connection's own
 	}
-	return e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.Code == "25006" || strings.HasPrefix(e.Code, "08")
+	return ends(e) || e.Code == "25006" || strings.HasPrefix(e.Code, "08")
 }
