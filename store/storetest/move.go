@@ -231,7 +231,7 @@ var moves = []struct {
 	}},
 	{"leaves out what is taken by an earlier one of the same load", func(t *testing.T, s gatehouse.Store, m gatehouse.Mover) {
 		r := &gatehouse.Records{
-			Users:    []*gatehouse.User{user(1), user(2), user(3), user(1), user(4)},
+			Users:    []*gatehouse.User{user(1), user(2), user(3), user(1), user(4), user(3)},
 			Sessions: []*gatehouse.Session{session(1, uid(1)), session(1, uid(2))},
 			Events:   []*gatehouse.Event{event(1), event(1)},
 			Settings: []*gatehouse.Setting{setting("x"), setting("y"), setting("x")},
@@ -243,7 +243,8 @@ var moves = []struct {
 		r.Users[1].EmailKey = "ann.1@example.com"
 		r.Users[2].Keys = []string{"free", "oidc:1"}
 		r.Users[3].Name = "the second one with this id"
-		r.Users[4].Keys = []string{"free"} // of a user who was left out
+		r.Users[4].Keys = []string{"free"} // of a user who was left out,
+		r.Users[5].Keys = nil              // and this has the id of that one
 		taken, err := m.Load(t.Context(), r)
 		ok(t, "Load", err)
 		sort(taken)
@@ -253,6 +254,7 @@ var moves = []struct {
 		})
 		equal(t, "User", must(s.User(t.Context(), uid(1)))(t, "User"), r.Users[0])
 		equal(t, "the owner of a key that was freed", must(s.UserByKey(t.Context(), "free"))(t, "UserByKey").ID, uid(4))
+		equal(t, "the user with an id that was freed", must(s.User(t.Context(), uid(3)))(t, "User"), r.Users[5])
 	}},
 	{"loads the same again without a change", func(t *testing.T, _ gatehouse.Store, m gatehouse.Mover) {
 		loads(t, m, some(1, 40))
@@ -356,6 +358,11 @@ var moves = []struct {
 				if err == nil {
 					err = s.CreateSession(t.Context(), session(5000+n, uid(n)))
 				}
+				for _, id := range []string{fmt.Sprint("! before all others ", n), fmt.Sprint("~ after all others ", n)} {
+					if err == nil {
+						err = s.CreateUser(t.Context(), &gatehouse.User{ID: id})
+					}
+				}
 				done <- err
 			}()
 			return <-done
@@ -363,7 +370,9 @@ var moves = []struct {
 		for n := range 700 {
 			equal(t, "times a user was handed over", seen[uid(n)], 1)
 		}
-		equal(t, "users that were handed over", len(seen), 700)
+		for id, times := range seen {
+			equal(t, "times "+id+" was handed over", times, 1)
+		}
 	}},
 	{"gives what two load at once to one of them", func(t *testing.T, _ gatehouse.Store, m gatehouse.Mover) {
 		const many = 300
