@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -202,8 +203,9 @@ func (g *Gatehouse) checkImport(u *User) (kind string, err error) {
 	}
 	u.Keys = slices.Compact(slices.Sorted(slices.Values(u.Keys)))
 	for _, k := range u.Keys {
-		if k == "" || len(k) > maxImportKey || !utf8.ValidString(k) || len(u.Keys) > maxImportKeys {
-			return "", invalidImport("keys", "The keys are more than 64, empty, or longer than 512 bytes.")
+		// Not every store keeps a NUL.
+		if k == "" || len(k) > maxImportKey || !utf8.ValidString(k) || strings.Contains(k, "\x00") || len(u.Keys) > maxImportKeys {
+			return "", invalidImport("keys", "The keys are more than 64, empty, longer than 512 bytes, or not text.")
 		}
 	}
 	if len(u.Extra) > maxImportExtra {

@@ -141,6 +141,7 @@ func TestImportRefuses(t *testing.T) {
 			with(func(u *gatehouse.User) { u.ID = "a/b" }),
 			with(func(u *gatehouse.User) { u.ID = strings.Repeat("a", 129) }),
 			with(func(u *gatehouse.User) { u.Keys = []string{""} }),
+			with(func(u *gatehouse.User) { u.Keys = []string{"a\x00b"} }),
 			with(func(u *gatehouse.User) { u.Extra = []byte("[]") }),
 			with(func(u *gatehouse.User) { u.Extra = []byte("{") }),
 			with(func(u *gatehouse.User) { u.Extra = []byte(`{"x":"` + strings.Repeat("x", 1<<16) + `"}`) }),

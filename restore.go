@@ -345,6 +345,7 @@ func readRestoredNote(ctx context.Context, s Store) (*Setting, *restoredNote, er
 // recordRestoration does what is due after the store was restored. To do it twice
 // is harmless: of two processes that open the store at once, both may.
 func (g *Gatehouse) recordRestoration(ctx context.Context) error {
+	// Read again, since another process may have been faster.
 	s, note, err := readRestoredNote(ctx, g.store)
 	if err != nil {
 		return storeFault("restoration", err)
