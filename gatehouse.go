@@ -192,12 +192,12 @@ func New(cfg Config) (*Gatehouse, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	// Before anything is written.
-	if r, err := LastRestoration(ctx, g.store); err != nil {
+	if err := Whole(ctx, g.store); errors.Is(err, ErrPartial) {
+		return nil, err
+	} else if err != nil {
 		return nil, storeFault("restoration", err)
-	} else if r != nil && r.Partial {
-		return nil, ErrPartial
 	}
-	if _, _, err := g.readMaster(ctx); err != nil {
+	if err := SecretFits(ctx, g.store, g.masterSecrets()...); err != nil {
 		return nil, err
 	}
 	if err := g.readyKeys(ctx, true); err != nil {

@@ -28,11 +28,18 @@ func markOf(s Secret) string {
 // secret that is not among those of the [Config]: nobody would stay logged in.
 var ErrOtherSecret = errors.New("this store was made with another master secret: start with that one, or add it to the previous secrets")
 
+// SecretFits is [ErrOtherSecret] if [New] would refuse the store with these master
+// secrets. It changes nothing.
+func SecretFits(ctx context.Context, s Store, secrets ...Secret) error {
+	_, _, err := readMaster(ctx, s, secrets)
+	return err
+}
+
 // readMaster refuses a master secret that would log everybody out: the one that is
 // in use has to be among those of this process. It changes nothing.
-func (g *Gatehouse) readMaster(ctx context.Context) (*Setting, masterNote, error) {
+func readMaster(ctx context.Context, store Store, secrets []Secret) (*Setting, masterNote, error) {
 	var note masterNote
-	s, err := g.store.Setting(ctx, masterSetting)
+	s, err := store.Setting(ctx, masterSetting)
 	if errors.Is(err, ErrNotFound) {
 		return &Setting{Name: masterSetting}, note, nil
 	}
@@ -43,7 +50,7 @@ func (g *Gatehouse) readMaster(ctx context.Context) (*Setting, masterNote, error
 		return nil, note, fmt.Errorf("setting %s is damaged: %w", masterSetting, err)
 	}
 	known := note.Current == "" // after ForgetSecret
-	for _, secret := range g.masterSecrets() {
+	for _, secret := range secrets {
 		known = known || hmac.Equal([]byte(note.Current), []byte(markOf(secret)))
 	}
 	if !known {
@@ -56,7 +63,7 @@ func (g *Gatehouse) readMaster(ctx context.Context) (*Setting, masterNote, error
 // others do not accept yet is no error, because there may be no others.
 func (g *Gatehouse) noteMaster(ctx context.Context) error {
 	for range maxRaces {
-		s, before, err := g.readMaster(ctx)
+		s, before, err := readMaster(ctx, g.store, g.masterSecrets())
 		if err != nil {
 			return err
 		}

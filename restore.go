@@ -111,10 +111,8 @@ func (r Restoration) apply(ctx context.Context, s Store) (n Renewal, err error) 
 		return n, fmt.Errorf("%T is no Mover", s)
 	}
 	// What is not all there has not been brought back, and the note says so.
-	if before, err := LastRestoration(ctx, s); err != nil {
+	if err := Whole(ctx, s); err != nil {
 		return n, err
-	} else if before != nil && before.Partial {
-		return n, ErrPartial
 	}
 	if err := r.Note(ctx, s); err != nil || r.Keep == KeepAll {
 		return n, err
@@ -314,6 +312,15 @@ func LastRestoration(ctx context.Context, s Store) (*Restoration, error) {
 		return nil, err
 	}
 	return &Restoration{At: note.At, From: note.From, Keep: note.Keep, Partial: note.Partial}, nil
+}
+
+// Whole is [ErrPartial] if more is to be loaded into a store. It changes nothing.
+func Whole(ctx context.Context, s Store) error {
+	r, err := LastRestoration(ctx, s)
+	if err == nil && r != nil && r.Partial {
+		return ErrPartial
+	}
+	return err
 }
 
 // RestorationUnderWay is the [LastRestoration] if no Gatehouse has opened the store

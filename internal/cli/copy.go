@@ -7,7 +7,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/archive"
-	"github.com/gatehouse-auth/gatehouse/internal/server"
 )
 
 type copyStore struct {
@@ -34,26 +33,14 @@ func (c copyStore) Run(p *program) (err error) {
 		return fmt.Errorf("open the source: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if r, err := gatehouse.RestorationUnderWay(ctx, from); err != nil {
-		return err
-	} else if r != nil && r.Partial {
-		return fmt.Errorf("open the source: %w", gatehouse.ErrPartial)
-	}
-	if c.Resume { // otherwise it has to be empty, which it is not if it is in use
-		if err := target.Unused(ctx); err != nil {
-			return fmt.Errorf("open the new database: %w", err)
-		}
+	if err := gatehouse.Whole(ctx, from); err != nil {
+		return fmt.Errorf("open the source: %w", err)
 	}
 	to, err := openStore(ctx, target, true)
 	if err != nil {
 		return fmt.Errorf("open the new database: %w", err)
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	if c.Resume {
-		if err := server.Unserved(ctx, to); err != nil {
-			return fmt.Errorf("open the new database: %w", err)
-		}
-	}
 	if err := c.copy(ctx, p, from, to); ctx.Err() != nil {
 		p.say("What was copied stays; go on with --resume.")
 		return errStopped

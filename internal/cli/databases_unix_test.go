@@ -24,6 +24,13 @@ import (
 // run runs a command as somebody would type it, with these settings alone.
 func run(t *testing.T, environ []string, args ...string) (out string, status int) {
 	t.Helper()
+	out, _, status = runAndHear(t, environ, args...)
+	return out, status
+}
+
+// runAndHear is run for those who want to know what else was said.
+func runAndHear(t *testing.T, environ []string, args ...string) (out, said string, status int) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	status = Main(args, environ, nil, &stdout, &stderr)
 	for _, secret := range []string{servers.PostgresPassword, "s3cret"} {
@@ -32,7 +39,7 @@ func run(t *testing.T, environ []string, args ...string) (out string, status int
 		}
 	}
 	t.Logf("gatehouse %s: %d\n%s%s", args[0], status, &stdout, &stderr)
-	return stdout.String(), status
+	return stdout.String(), stderr.String(), status
 }
 
 var digests = regexp.MustCompile(`[0-9a-f]{64} .*`)

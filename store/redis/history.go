@@ -23,15 +23,6 @@ import (
 // ErrRestored: the database was restored while a process was using it.
 var ErrRestored = errors.New("the database was restored, or used without this Redis, while this process was running: restart it")
 
-// whole is [gatehouse.ErrPartial] if more is to be loaded into the store.
-func whole(ctx context.Context, store gatehouse.Store) error {
-	r, err := gatehouse.LastRestoration(ctx, store)
-	if err == nil && r != nil && r.Partial {
-		return gatehouse.ErrPartial
-	}
-	return err
-}
-
 // era is the history of a store behind, as it is known to a Redis.
 type era struct {
 	paired   int64 // version of the mark

@@ -62,7 +62,7 @@ var (
 // If the store was restored since it was last behind this Redis, no copy of a user
 // from before is good any more, and no challenge, unless all was to be kept.
 func (c *Client) Store(ctx context.Context, behind gatehouse.Store) (*Store, error) {
-	if err := whole(ctx, behind); err != nil {
+	if err := gatehouse.Whole(ctx, behind); err != nil {
 		return nil, err // and no mark on what is to be filled
 	}
 	if err := unserved(ctx, behind); err != nil {
