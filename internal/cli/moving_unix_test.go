@@ -262,6 +262,27 @@ func TestAfterNativeWithAnotherSecret(t *testing.T) {
 	}
 }
 
+// With a master secret that is not that of the database no Redis is put in front of it,
+// which would be in the way of everybody who has the right one.
+func TestAnotherSecretPutsNoRedisInFront(t *testing.T) {
+	redis := servers.Redis(t)
+	environ := []string{"GATEHOUSE_DATA=" + t.TempDir(), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please"}
+	p := &program{out: io.Discard, err: io.Discard, environ: environ, flags: map[string]string{}}
+	if err := p.open(server.Open, func(context.Context, *gatehouse.Gatehouse) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	another := append(environ, "GATEHOUSE_SECRET=another secret that has at least 32 bytes", "GATEHOUSE_REDIS="+redis.URL())
+	if _, status := run(t, another, "user", "list"); status != exitFault {
+		t.Errorf("status %d, want %d", status, exitFault)
+	}
+	if keys, err := redis.Do("DBSIZE"); err != nil || strings.TrimSpace(keys) != "0" {
+		t.Errorf("%s keys in Redis, %v", keys, err)
+	}
+	if _, status := run(t, environ, "user", "list"); status != 0 {
+		t.Errorf("without Redis: status %d, want 0", status)
+	}
+}
+
 // Going on with a copy into a database that is in use is refused.
 func TestACopyDoesNotGoOnIntoADatabaseInUse(t *testing.T) {
 	dir := t.TempDir()

@@ -22,7 +22,8 @@ func ReplaceLostSecret(ctx context.Context, s *Settings, log *slog.Logger) error
 	if err := d.Require(ctx); err != nil {
 		return err
 	}
-	if s.LacksSecret() {
+	made := s.LacksSecret()
+	if made {
 		if err := MakeFolder(s.Data); err != nil {
 			return err
 		}
@@ -30,30 +31,35 @@ func ReplaceLostSecret(ctx context.Context, s *Settings, log *slog.Logger) error
 			return fmt.Errorf("keep a new master secret: %w", err)
 		}
 	}
-	i, err := Open(ctx, s, log)
-	if err == nil {
-		return errors.Join(ErrSecretFits, i.Close())
-	}
-	if !errors.Is(err, gatehouse.ErrOtherSecret) {
-		return err
-	}
-	if err := forgetSecret(ctx, s, log); err != nil {
+	if err := forgetSecret(ctx, s, log, made); err != nil {
 		return err
 	}
 	// Opened once, so that there are new keys and the event.
-	if i, err = Open(ctx, s, log); err != nil {
+	i, err := Open(ctx, s, log)
+	if err != nil {
 		return err
 	}
 	return i.Close()
 }
 
-func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger) (err error) {
+// forgetSecret leaves the store as one that nobody has opened yet.
+func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger, made bool) (err error) {
 	secret, err := masterSecret(ctx, s)
 	if err != nil {
 		return err
 	}
+	store, err := s.openDatabase(ctx, log)
+	if err != nil {
+		return err
+	}
+	if err = gatehouse.Whole(ctx, store); err == nil && !made {
+		err = lost(gatehouse.SecretFits(ctx, store, append(s.previousSecrets(), secret)...))
+	}
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
 	// Through Redis, where the sessions may be.
-	records, err := s.openRecords(ctx, secret, log)
+	records, err := s.putRedisInFront(ctx, store, secret, log)
 	if err != nil {
 		return err
 	}
@@ -63,4 +69,15 @@ func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger) (err error
 		return err
 	}
 	return gatehouse.ForgetSecret(ctx, records.store)
+}
+
+// lost is nil if the secret does not fit.
+func lost(err error) error {
+	switch {
+	case err == nil:
+		return ErrSecretFits
+	case errors.Is(err, gatehouse.ErrOtherSecret):
+		return nil
+	}
+	return err
 }

@@ -167,9 +167,7 @@ func (s *Settings) MasterSecrets(files ...string) ([]gatehouse.Secret, error) {
 		}
 		list = append(list, current)
 	}
-	if s.PreviousSecret.Len() > 0 {
-		list = append(list, s.PreviousSecret)
-	}
+	list = append(list, s.previousSecrets()...)
 	for _, name := range files {
 		secret, err := ReadSecretFile(name)
 		if err != nil {
@@ -180,9 +178,16 @@ func (s *Settings) MasterSecrets(files ...string) ([]gatehouse.Secret, error) {
 	return list, nil
 }
 
+func (s *Settings) previousSecrets() []gatehouse.Secret {
+	if s.PreviousSecret.Len() == 0 {
+		return nil
+	}
+	return []gatehouse.Secret{s.PreviousSecret}
+}
+
 func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slog.Logger) gatehouse.Config {
 	c := gatehouse.Config{
-		Store: store, Secret: secret, Logger: log,
+		Store: store, Secret: secret, PreviousSecrets: s.previousSecrets(), Logger: log,
 		Issuer: s.Issuer, Audience: s.Audience,
 		Algorithm: gatehouse.Algorithm(s.Algorithm), HS256Secret: s.HS256Secret,
 		TokenProfile:        s.TokenProfile,
@@ -196,9 +201,6 @@ func (s *Settings) core(store gatehouse.Store, secret gatehouse.Secret, log *slo
 		HashWorkers:    s.HashWorkers, HashQueue: s.HashQueue,
 		HashMemoryBudget: int(s.hashBudget(MachineMemory()) / 1024),
 		ContextWords:     s.contextWords(),
-	}
-	if s.PreviousSecret.Len() > 0 {
-		c.PreviousSecrets = []gatehouse.Secret{s.PreviousSecret}
 	}
 	return c
 }

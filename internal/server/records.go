@@ -36,15 +36,36 @@ func (r records) alone(ctx context.Context) error {
 	return redis.Absent(ctx, r.store)
 }
 
-// openRecords opens the database, and Redis in front of it if there is one.
+// openRecords opens the database, and Redis in front of it if there is one. That
+// leaves its mark on both, so what nobody can use is refused before.
 func (s *Settings) openRecords(ctx context.Context, secret gatehouse.Secret, log *slog.Logger) (records, error) {
+	store, err := s.openDatabase(ctx, log)
+	if err != nil {
+		return records{}, err
+	}
+	if err = gatehouse.Whole(ctx, store); err == nil {
+		err = gatehouse.SecretFits(ctx, store, append(s.previousSecrets(), secret)...)
+	}
+	if err != nil {
+		return records{}, errors.Join(err, store.Close())
+	}
+	return s.putRedisInFront(ctx, store, secret, log)
+}
+
+func (s *Settings) openDatabase(ctx context.Context, log *slog.Logger) (gatehouse.Store, error) {
 	database := DatabaseOf(s)
 	database.Waiting = func(why string) { log.Warn(why) }
 	store, err := database.Open(ctx)
 	if err != nil {
-		return records{}, err
+		return nil, err
 	}
 	warnOf(log, store)
+	return store, nil
+}
+
+// putRedisInFront puts Redis in front of a store if there is one. It closes the store
+// when it fails.
+func (s *Settings) putRedisInFront(ctx context.Context, store gatehouse.Store, secret gatehouse.Secret, log *slog.Logger) (records, error) {
 	r, err := s.openRedis(ctx, store, secret, log)
 	if err != nil {
 		return records{}, errors.Join(err, store.Close())
