@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -193,16 +194,19 @@ func TestWhatIsFilledInPartIsNotOpened(t *testing.T) {
 }
 
 // A service that is running on the database is noticed.
-func TestADatabaseInUseIsNotRestored(t *testing.T) {
-	p, redis := servers.Postgres(t, servers.PostgresOptions{}), servers.Redis(t)
+func TestADatabaseInUseBeginsNothingAnew(t *testing.T) {
+	p, redis, m := servers.Postgres(t, servers.PostgresOptions{}), servers.Redis(t), servers.Mongo(t)
 	for engine, more := range map[string][]string{
 		"SQLite":            nil,
 		"SQLite, Redis":     {"GATEHOUSE_REDIS=" + redis.URL() + "/1"},
 		"PostgreSQL":        {"GATEHOUSE_DATABASE=" + p.URL(p.Database(t))},
 		"PostgreSQL, Redis": {"GATEHOUSE_DATABASE=" + p.URL(p.Database(t)), "GATEHOUSE_REDIS=" + redis.URL() + "/2"},
+		"MongoDB":           {"GATEHOUSE_DATABASE=" + m.URI("in_use")},
+		"MongoDB, Redis":    {"GATEHOUSE_DATABASE=" + m.URI("in_use_behind_redis"), "GATEHOUSE_REDIS=" + redis.URL() + "/3"},
 	} {
 		t.Run(engine, func(t *testing.T) {
 			environ := append([]string{"GATEHOUSE_DATA=" + t.TempDir(), "GATEHOUSE_SECRET=a master secret of at least 32 bytes, please"}, more...)
+			another := append(environ, "GATEHOUSE_SECRET=another secret that has at least 32 bytes")
 			pr := &program{out: io.Discard, err: io.Discard, environ: environ, flags: map[string]string{}}
 			epoch := func(i *server.Instance) int64 {
 				u, err := i.Store.User(t.Context(), "u")
@@ -218,6 +222,9 @@ func TestADatabaseInUseIsNotRestored(t *testing.T) {
 				if _, status := run(t, environ, "restore", "--after-native"); status != exitFault || epoch(i) != 0 {
 					t.Errorf("in use: status %d, want %d, and epoch %d", status, exitFault, epoch(i))
 				}
+				if _, said, status := runAndHear(t, another, "keys", "reset", "--force"); status != exitFault || epoch(i) != 0 || !strings.Contains(said, "stop it first") {
+					t.Errorf("in use: keys reset: status %d, want %d, and epoch %d", status, exitFault, epoch(i))
+				}
 				if _, status := run(t, environ, "restore", "--after-native", "--in-use"); status != 0 {
 					t.Errorf("in use, and said so: status %d, want 0", status)
 				}
@@ -228,6 +235,12 @@ func TestADatabaseInUseIsNotRestored(t *testing.T) {
 			}
 			if _, status := run(t, environ, "restore", "--after-native"); status != 0 {
 				t.Errorf("not in use: status %d, want 0", status)
+			}
+			if _, status := run(t, another, "keys", "reset", "--force"); status != 0 {
+				t.Errorf("not in use: keys reset: status %d, want 0", status)
+			}
+			if _, status := run(t, another, "keys", "list"); status != 0 {
+				t.Errorf("with the other secret: status %d, want 0", status)
 			}
 		})
 	}
@@ -280,6 +293,27 @@ func TestAnotherSecretPutsNoRedisInFront(t *testing.T) {
 	}
 	if _, status := run(t, environ, "user", "list"); status != 0 {
 		t.Errorf("without Redis: status %d, want 0", status)
+	}
+}
+
+// A new master secret that is good for nothing does not take the place of the one that
+// is missing.
+func TestResettingKeysThatFailsLeavesNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	environ := []string{"GATEHOUSE_DATA=" + dir}
+	s, err := sqlite.Open(filepath.Join(dir, "gatehouse.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := gatehouse.Restoration{At: now(), From: "copy", Keep: gatehouse.KeepAll, Partial: true}
+	if err := errors.Join(r.Note(t.Context(), s), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, said, status := runAndHear(t, environ, "keys", "reset", "--force"); status != exitFault || !strings.Contains(said, gatehouse.ErrPartial.Error()) {
+		t.Errorf("filled in part: status %d, want %d", status, exitFault)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secret")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a secret was left behind: %v", err)
 	}
 }
 

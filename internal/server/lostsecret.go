@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -17,9 +18,13 @@ var ErrSecretFits = errors.New("the master secret is the one that this database 
 // ReplaceLostSecret makes the database usable with the master secret of the
 // settings, or with a new one in the data folder, when the one that it was made
 // with is lost: all sessions end and what is used once is gone, users stay.
+// It is [ErrServed] if a service is running, which would go on with the lost one.
 func ReplaceLostSecret(ctx context.Context, s *Settings, log *slog.Logger) error {
 	d := DatabaseOf(s)
 	if err := d.Require(ctx); err != nil {
+		return err
+	}
+	if err := d.unused(ctx); err != nil {
 		return err
 	}
 	made := s.LacksSecret()
@@ -32,6 +37,9 @@ func ReplaceLostSecret(ctx context.Context, s *Settings, log *slog.Logger) error
 		}
 	}
 	if err := forgetSecret(ctx, s, log, made); err != nil {
+		if made { // it is good for nothing yet, and in the way of the one that is missing
+			err = errors.Join(err, os.Remove(s.KeptSecretFile()))
+		}
 		return err
 	}
 	// Opened once, so that there are new keys and the event.
@@ -64,6 +72,9 @@ func forgetSecret(ctx context.Context, s *Settings, log *slog.Logger, made bool)
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
+	if err := unserved(ctx, records.store); err != nil {
+		return err
+	}
 	all := gatehouse.Restoration{At: time.Now().UTC().Truncate(time.Millisecond), From: "lost secret", Keep: gatehouse.KeepNothing}
 	if _, err := all.Apply(ctx, records.store); err != nil {
 		return err

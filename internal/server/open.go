@@ -67,7 +67,7 @@ func OpenStore(ctx context.Context, s *Settings, log *slog.Logger, served bool) 
 		return nil, nil, err
 	}
 	if !served {
-		if err := d.Unused(ctx); err != nil {
+		if err := d.unused(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func OpenStore(ctx context.Context, s *Settings, log *slog.Logger, served bool) 
 		return nil, nil, err
 	}
 	if !served {
-		if err := Unserved(ctx, r.store); err != nil {
+		if err := unserved(ctx, r.store); err != nil {
 			return nil, nil, errors.Join(err, r.Close())
 		}
 	}

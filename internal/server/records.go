@@ -121,7 +121,7 @@ func (s *Settings) redisReplicas() int {
 // and challenges there are given up. No instance may be running: [ErrServed] if one
 // is seen, which takes a database in a file.
 func (d Database) LeaveRedis(ctx context.Context) error {
-	if err := d.Unused(ctx); err != nil {
+	if err := d.unused(ctx); err != nil {
 		return err
 	}
 	store, err := d.Open(ctx)

@@ -186,7 +186,7 @@ func run(ctx context.Context, uri, what string, opts AdoptOptions, from []string
 	if !slices.Contains(from, a.before.State) {
 		return a.report, fmt.Errorf("%s: %w: it is %q", what, ErrAdoption, cmp.Or(a.before.State, "not adopted"))
 	}
-	if a.report.Running, err = a.s.running(ctx); err != nil {
+	if a.report.Running, err = a.s.Others(ctx); err != nil {
 		return a.report, fmt.Errorf("%s: %w", what, err)
 	}
 	// What has been adopted is only looked through again, as a service does it, too.

@@ -195,8 +195,9 @@ func (p *presence) end(ctx context.Context) {
 	p.last.Store(0)
 }
 
-// running is who has the database open, as far as that is known.
-func (s *Store) running(ctx context.Context) (list []Running, err error) {
+// Others are the other processes that have the database open, and other stores of this
+// one. Who was killed a moment ago counts for half a minute.
+func (s *Store) Others(ctx context.Context) (list []Running, err error) {
 	err = s.within(ctx, "who has the database open", func(ctx context.Context) error {
 		var server struct {
 			Now time.Time `bson:"localTime"`
@@ -214,6 +215,9 @@ func (s *Store) running(ctx context.Context) (list []Running, err error) {
 		}
 		list = nil
 		for _, d := range all {
+			if p := s.presence; p != nil && d.ID == p.id {
+				continue
+			}
 			if ago := server.Now.Sub(d.Seen); ago < time.Duration(d.Last)*time.Millisecond {
 				list = append(list, Running{d.Host, d.PID, max(ago, 0)})
 			}
@@ -229,7 +233,7 @@ func (s *Store) settled(ctx context.Context) ([]Running, error) {
 	until := time.NewTimer(settles)
 	defer until.Stop()
 	for {
-		list, err := s.running(ctx)
+		list, err := s.Others(ctx)
 		if err != nil || len(list) == 0 {
 			return list, err
 		}

@@ -66,12 +66,18 @@ func TestWhoWasKilledIsForgotten(t *testing.T) {
 	}
 	show("open long ago", 25*time.Hour)
 	show("open before", 31*time.Second)
-	if list, err := func() ([]Running, error) {
-		s := open(t, uri, Options{})
-		defer s.Close()
-		return s.running(t.Context())
-	}(); err != nil || len(list) != 1 {
-		t.Errorf("running: %v, %v, want this process alone", list, err)
+	s, other := open(t, uri, Options{}), open(t, uri, Options{})
+	if list, err := s.Others(t.Context()); err != nil || len(list) != 1 || list[0].PID != os.Getpid() {
+		t.Errorf("others: %v, %v, want the other store of this process alone", list, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Others(t.Context()); err != nil || len(list) > 0 {
+		t.Errorf("others: %v, %v, want nobody", list, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 	show("open a moment ago", 20*time.Second)
 	if _, err := Adopt(t.Context(), uri, AdoptOptions{}); !errors.Is(err, ErrRunning) {
