@@ -31,7 +31,7 @@ func (c adopt) Run(p *program) error {
 	}
 	uri := loaded.Settings.Database
 	if !strings.HasPrefix(uri, "mongodb://") && !strings.HasPrefix(uri, "mongodb+srv://") {
-		return fmt.Errorf("%w: adopt works on the database of an application in MongoDB: name it with --database or MONGODB_URI", errUsage)
+		return usageError("adopt works on the database of an application in MongoDB: name it with --database or MONGODB_URI")
 	}
 	if c.AsItWas && !c.Undo {
 		return usageError("--as-it-was goes with --undo")

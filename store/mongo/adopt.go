@@ -118,20 +118,20 @@ func (s *Store) adoption(ctx context.Context) (*adoptionDocument, error) {
 
 // openAdopted makes the store work on the collection that was adopted, if any. It
 // returns the state that it works under.
-func (s *Store) openAdopted(ctx context.Context) (adoptionDocument, error) {
+func (s *Store) openAdopted(ctx context.Context) (*adoptionDocument, error) {
 	d, err := s.adoption(ctx)
 	if err != nil {
-		return adoptionDocument{}, err
+		return nil, err
 	}
 	switch d.State {
 	case "":
-		return *d, nil
+		return d, nil
 	case isAdopted, finished:
 		s.adopted = &adopted{s: s, c: s.db.Collection(d.Collection), finished: d.State == finished}
-		return *d, s.ensure(ctx, s.adopted.c, adoptionIndexes)
+		return d, s.ensure(ctx, s.adopted.c, adoptionIndexes)
 	}
 	step := map[string]string{adopting: "adoption", finishing: "finish", undoing: "undo"}[d.State]
-	return *d, fmt.Errorf("%w: the %s of collection %s was interrupted: run it again", ErrAdoption, step, d.Collection)
+	return d, fmt.Errorf("%w: the %s of collection %s was interrupted: run it again", ErrAdoption, step, d.Collection)
 }
 
 // adopter is one run of Adopt, Finish or Undo.
@@ -173,7 +173,38 @@ func newAdopter(ctx context.Context, uri string, opts AdoptOptions) (*adopter, e
 	if before.Collection != "" && before.Collection != name {
 		return nil, errors.Join(fmt.Errorf("%w: the collection that was adopted is %s", ErrAdoption, before.Collection), s.Close())
 	}
+	if before.State != "" && !opts.DryRun {
+		if err := a.appear(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	return a, nil
+}
+
+// appear shows that a step is under way, and fails if another one was meanwhile.
+func (a *adopter) appear(ctx context.Context) error {
+	p := newPresence(a.s)
+	if err := p.show(ctx); err != nil {
+		return err
+	}
+	a.s.presence = p
+	p.keep()
+	now, err := a.s.adoption(ctx)
+	if err == nil && now.State != a.before.State {
+		err = errAnotherStep
+	}
+	return err
+}
+
+var errAnotherStep = fmt.Errorf("%w: somebody else has begun another step", ErrAdoption)
+
+// start is the first step: until it has begun there is nothing that another one could
+// follow, and no collection of Gatehouse to show oneself in.
+func (a *adopter) start(ctx context.Context) error {
+	if err := a.appear(ctx); err != nil {
+		return err
+	}
+	return a.begin(ctx, adopting)
 }
 
 // run runs one of the three steps from one of the states that it may follow.
@@ -342,7 +373,7 @@ func (a *adopter) adopt(ctx context.Context) error {
 		if own, err := list(ctx, a.s, "users", a.s.users, bson.D{}, bson.D{}, 1, decodeUser); err != nil || len(own) > 0 {
 			return errors.Join(fmt.Errorf("%w: Gatehouse has users of its own in this database, in %s", ErrAdoption, a.s.users.Name()), err)
 		}
-		if err := a.begin(ctx, adopting); err != nil {
+		if err := a.start(ctx); err != nil {
 			return err
 		}
 	}
@@ -368,7 +399,7 @@ func (a *adopter) adopt(ctx context.Context) error {
 		a.report.Changed++
 		return err
 	})
-	if err != nil {
+	if err != nil || a.before.State == isAdopted {
 		return err
 	}
 	return a.enter(ctx, isAdopted)
@@ -388,7 +419,7 @@ func (a *adopter) begin(ctx context.Context, state string) error {
 		return err
 	})
 	if errors.Is(err, gatehouse.ErrExists) || !found {
-		return fmt.Errorf("%w: somebody else has begun another step", ErrAdoption)
+		return errAnotherStep
 	}
 	if err != nil {
 		return err

@@ -24,7 +24,8 @@ import (
 // whether the state is still the one it was opened under.
 //
 // Both sides write before they look: who opens the database shows itself and then
-// reads the state, and a step enters its state and then looks who is there. And
+// reads the state, and a step enters its state and then looks who is there. A step
+// shows itself, too, so that another one does not begin in the middle of it. And
 // who could not show itself for a while looks again before it does anything, at a
 // time when the others still count it as being there.
 const (
@@ -39,7 +40,7 @@ const (
 type presence struct {
 	s     *Store
 	id    string
-	under adoptionDocument
+	under *adoptionDocument // nil for who changes it, and needs not look
 
 	began time.Time
 	last  atomic.Int64 // when it was last shown, since it began; zero is never
@@ -129,7 +130,7 @@ func (p *presence) keep() {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if p.show(ctx) == nil {
+				if p.show(ctx) == nil && p.under != nil {
 					_ = p.look(ctx) // what it finds is noted
 				}
 			}
@@ -154,6 +155,9 @@ func (p *presence) sweep(ctx context.Context) error {
 
 // valid is nil if what is known of the users still holds.
 func (p *presence) valid(ctx context.Context) error {
+	if p.under == nil {
+		return nil
+	}
 	if p.moved.Load() {
 		return errMoved
 	}

@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -165,11 +166,46 @@ func TestOneStepAtATime(t *testing.T) {
 	adopt(t, uri, AdoptOptions{})
 	a := must(newAdopter(t.Context(), uri, AdoptOptions{}))(t)
 	defer a.s.Close()
-	must(Finish(t.Context(), uri, AdoptOptions{}))(t)
+	must(Finish(t.Context(), uri, AdoptOptions{NotRunning: true}))(t)
 	if err := a.begin(t.Context(), undoing); !errors.Is(err, ErrAdoption) {
 		t.Errorf("undo beside a finish: err = %v, want ErrAdoption", err)
+	}
+	if err := a.adopt(t.Context()); err != nil {
+		t.Errorf("adopt beside a finish: %v", err)
 	}
 	if state := must(a.s.adoption(t.Context()))(t).State; state != finished {
 		t.Errorf("the state is %q", state)
 	}
+}
+
+// A step that is under way is noticed by the others, as a service is.
+func TestAStepIsNoticed(t *testing.T) {
+	uri := fresh(t)
+	c := application(t, uri)
+	before := content(t, c)
+	refused := func(what string, step func(context.Context, string, AdoptOptions) (*Report, error)) {
+		t.Helper()
+		if _, err := step(t.Context(), uri, AdoptOptions{}); !errors.Is(err, ErrRunning) {
+			t.Errorf("%s: err = %v, want ErrRunning", what, err)
+		}
+	}
+	first := must(newAdopter(t.Context(), uri, AdoptOptions{}))(t)
+	if err := errors.Join(first.s.prepare(t.Context()), first.start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	refused("undo while it is being adopted", Undo)
+	refused("adopt a second time at once", Adopt)
+	if err := first.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	adopt(t, uri, AdoptOptions{})
+	again := must(newAdopter(t.Context(), uri, AdoptOptions{}))(t)
+	refused("finish while it is adopted again", Finish)
+	refused("undo while it is adopted again", Undo)
+	adopt(t, uri, AdoptOptions{}) // twice does no harm
+	if err := again.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	must(Undo(t.Context(), uri, AdoptOptions{}))(t)
+	same(t, "given back", content(t, c), before)
 }
