@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -141,10 +142,12 @@ func restore(ctx context.Context, from, to string, opts RestoreOptions) error {
 	if err := finishRestored(ctx, temp, opts.Restoration); err != nil {
 		return err
 	}
-	if err := retire(ctx, to, opts.Replace); err != nil {
+	old, err := retire(ctx, to, opts.Replace)
+	if err != nil {
 		return err
 	}
-	return place(temp, to, opts.Replace)
+	err = place(temp, to, opts.Replace)
+	return errors.Join(err, old.close())
 }
 
 // finishRestored makes of a copied backup what [Open] expects.
@@ -199,42 +202,53 @@ func (c *conn) restored(ctx context.Context, r gatehouse.Restoration) error {
 }
 
 // retire makes sure that nobody uses the database at path, and that nothing lies
-// beside it that would be taken for a part of its successor.
-func retire(ctx context.Context, path string, replace bool) error {
+// beside it that would be taken for a part of its successor. Nobody can begin to use it
+// until the connection is closed that it returns, which is nil if there is no database
+// that anybody could use. Who waits for it then is told by SQLite that the file was
+// moved; who had begun before would put a -wal file beside the successor.
+func retire(ctx context.Context, path string, replace bool) (*conn, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 && !replace {
-			return fmt.Errorf("%w: %s-wal", fs.ErrExist, path)
+			return nil, fmt.Errorf("%w: %s-wal", fs.ErrExist, path)
 		}
-		return removeCompanions(path)
+		return nil, removeCompanions(path)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: it is not a file", ErrForeign)
+		return nil, fmt.Errorf("%w: it is not a file", ErrForeign)
 	case info.Size() < smallest:
-		return removeCompanions(path)
+		return nil, removeCompanions(path)
 	}
 	c, err := openConn(path, "rw", 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = c.retire(ctx)
+	if err = c.retire(ctx); err == nil {
+		err = removeCompanions(path)
+	}
+	if err == nil && runtime.GOOS != "windows" { // where no open file can be replaced
+		return c, nil
+	}
 	err = errors.Join(err, c.close())
 	switch {
 	case err == nil, errors.Is(err, ErrDamaged):
-		return removeCompanions(path)
+		return nil, removeCompanions(path)
 	case busy(err):
-		return fmt.Errorf("%w: stop the server first", ErrInUse)
+		return nil, fmt.Errorf("%w: stop the server first", ErrInUse)
 	}
-	return err
+	return nil, err
 }
 
 // retire merges the -wal file into the database, which SQLite does only for one
-// who has it alone.
+// who has it alone, and stays alone with it.
 func (c *conn) retire(ctx context.Context) error {
+	if _, err := c.value(ctx, `PRAGMA locking_mode = EXCLUSIVE`); err != nil {
+		return err
+	}
 	id, err := c.value(ctx, `PRAGMA application_id`)
 	if err != nil {
 		return err
@@ -245,6 +259,9 @@ func (c *conn) retire(ctx context.Context) error {
 	mode, err := c.value(ctx, `PRAGMA journal_mode = DELETE`)
 	if err == nil && mode != "delete" {
 		err = fmt.Errorf("the journal mode stays %v", mode)
+	}
+	if err == nil {
+		_, err = c.Exec(ctx, `BEGIN EXCLUSIVE`)
 	}
 	return err
 }
