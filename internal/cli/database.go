@@ -84,7 +84,7 @@ func (c backup) Run(p *program) (err error) {
 		return fmt.Errorf("the database has schema %d and this version works with %d: make the backup with the version that made the database, or run gatehouse migrate first", current, wanted)
 	}
 	if _, err := os.Lstat(c.File); err == nil {
-		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
+		return errTaken(c.File)
 	}
 	// A backup is for bad times: if it cannot be put on record, it is made all the same.
 	if err := p.operate(func(ctx context.Context, g *gatehouse.Gatehouse) error { return g.NoteCopy(ctx, "backup") }); errors.Is(err, gatehouse.ErrPartial) {
@@ -98,7 +98,7 @@ func (c backup) Run(p *program) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if err := store.Backup(ctx, c.File); errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
+		return errTaken(c.File)
 	} else if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ func (c export) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Lstat(c.File); err == nil { // before it is on record that there is an archive
+		return errTaken(c.File)
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	var digest *archive.Digest
@@ -49,7 +52,7 @@ func (c export) Run(p *program) error {
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%s is there already and is left as it is; name another file", c.File)
+		return errTaken(c.File)
 	case err != nil:
 		return err
 	}

@@ -43,6 +43,10 @@ func (c restore) Run(p *program) error {
 	if c.InUse {
 		return usageError("--in-use goes with --after-native alone: what is restored from a file takes the place of all that was there")
 	}
+	// To open a pipe would wait for who writes to it.
+	if info, err := os.Stat(c.File); err == nil && !info.Mode().IsRegular() {
+		return usageError(c.File + " is not a file; it is read twice, so it can be no pipe either")
+	}
 	f, err := os.Open(c.File)
 	if err != nil {
 		return usageError(err.Error())

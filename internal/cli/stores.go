@@ -87,6 +87,10 @@ func (p *program) addressOf(word string) (string, error) {
 	return word, nil
 }
 
+func errTaken(file string) error {
+	return fmt.Errorf("%s is there already and is left as it is; name another file", file)
+}
+
 // writeNew makes a file that only its owner can read, and that appears under its
 // name when it is complete and on the disk. fs.ErrExist if the name is taken.
 func writeNew(name string, fill func(*os.File) error) error {
