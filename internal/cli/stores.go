@@ -120,19 +120,5 @@ func writeNew(name string, fill func(*os.File) error) error {
 			return err
 		}
 	}
-	return syncFolder(filepath.Dir(name))
-}
-
-// syncFolder makes a new name in a folder outlive a power failure, where the
-// system lets folders be opened for that.
-func syncFolder(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return nil
+	return server.SyncFolder(filepath.Dir(name))
 }

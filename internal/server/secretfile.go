@@ -71,15 +71,15 @@ func makeSecretFile(name string) (gatehouse.Secret, error) {
 	if err := os.Link(f.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return gatehouse.Secret{}, err
 	}
-	if err := syncFolder(filepath.Dir(name)); err != nil {
+	if err := SyncFolder(filepath.Dir(name)); err != nil {
 		return gatehouse.Secret{}, err
 	}
 	return ReadSecretFile(name)
 }
 
-// syncFolder makes a new name in a folder outlive a power failure, where the
+// SyncFolder makes a new name in a folder outlive a power failure, where the
 // system lets folders be opened for that.
-func syncFolder(name string) error {
+func SyncFolder(name string) error {
 	d, err := os.Open(name)
 	if err != nil {
 		return err
