@@ -39,12 +39,22 @@ func (r records) alone(ctx context.Context) error {
 // openRecords opens the database, and Redis in front of it if there is one. That
 // leaves its mark on both, so what nobody can use is refused before.
 func (s *Settings) openRecords(ctx context.Context, secret gatehouse.Secret, log *slog.Logger) (records, error) {
+	var inUse error
+	if s.Redis != "" && s.RedisUse != "limits" {
+		inUse = DatabaseOf(s).unused(ctx)
+	}
 	store, err := s.openDatabase(ctx, log)
 	if err != nil {
 		return records{}, err
 	}
 	if err = gatehouse.Whole(ctx, store); err == nil {
 		err = gatehouse.SecretFits(ctx, store, append(s.previousSecrets(), secret)...)
+	}
+	if err == nil && errors.Is(inUse, ErrServed) {
+		var without bool
+		if without, err = redis.UsedWithout(ctx, store); without {
+			err = redis.ErrServedWithout
+		}
 	}
 	if err != nil {
 		return records{}, errors.Join(err, store.Close())

@@ -34,14 +34,23 @@ var ErrServedWithout = errors.New("instances that do not have this Redis are run
 // opened, because it was put in front of a database that had been used without.
 func (s *Store) Carried() int { return s.carried }
 
-// unserved is [ErrServedWithout] if a running service is heard on a store that is to
-// get a mark.
-func unserved(ctx context.Context, behind gatehouse.Store) error {
-	mark, err := readMark(ctx, behind)
+// UsedWithout reports whether a store is used without Redis: it has users, and no mark.
+// To put Redis in front of it carries its sessions over, and no process may be using
+// it meanwhile.
+func UsedWithout(ctx context.Context, store gatehouse.Store) (bool, error) {
+	mark, err := readMark(ctx, store)
 	if err != nil || len(mark.Value) > 0 {
-		return err
+		return false, err
 	}
-	if some, err := behind.Users(ctx, "", 1); err != nil || len(some) == 0 {
+	some, err := store.Users(ctx, "", 1)
+	return len(some) > 0, err
+}
+
+// unserved is [ErrServedWithout] if a running service is heard on a store that is
+// used without Redis.
+func unserved(ctx context.Context, behind gatehouse.Store) error {
+	used, err := UsedWithout(ctx, behind)
+	if err != nil || !used {
 		return err // it takes seconds to hear nobody
 	}
 	served, err := gatehouse.Served(ctx, behind)

@@ -23,6 +23,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/store/redis"
+	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 	"github.com/gatehouse-auth/gatehouse/test/service"
 )
 
@@ -434,10 +437,15 @@ func TestRedisThatIsNeeded(t *testing.T) {
 	if out, code := call(t, with(r.URL()), "", "redis", "leave", "--yes"); code != 0 {
 		t.Fatalf("redis leave: exit status %d\n%s", code, out)
 	}
-	// An instance that runs without it notices when another one comes with it.
+	// While an instance runs without it none begins with it: who logs out there would go
+	// on here.
 	without := startWith(t, data, with(""), cheap...)
 	without.firstAnswer(time.Now())
-	startWith(t, data, with(r.URL()), cheap...).stop()
+	if out, code := call(t, with(r.URL()), "", "serve", "--listen", "127.0.0.1:0"); code != 1 || !strings.Contains(out, "instances that do not have this Redis are running") {
+		t.Errorf("beside an instance without Redis: exit status %d\n%s", code, out)
+	}
+	// And where that cannot be noticed, the one without it is not ready.
+	putInFront(t, filepath.Join(data, "gatehouse.db"), r.URL())
 	eventually(t, 5*time.Second, "the instance without Redis is not ready", func() bool {
 		a, err := newBrowser(without).try("GET", "/readyz", "", "")
 		return err == nil && a.status == 503
@@ -450,4 +458,16 @@ func TestRedisThatIsNeeded(t *testing.T) {
 	b.base = s.url
 	b.do(t, "POST", "/api/auth/refresh", "", "").want(t, "refresh without Redis", 401)
 	newBrowser(s).post(t, "/api/auth/login", credentials("ann@example.com")).want(t, "login without Redis", 200)
+}
+
+// putInFront puts Redis in front of a database without asking who is there.
+func putInFront(t *testing.T, file, url string) {
+	t.Helper()
+	store, err := sqlite.Open(file, sqlite.Options{})
+	must(t, err)
+	client, err := redis.Open(t.Context(), url, redis.Options{Key: gatehouse.NewSecret(make([]byte, 32))})
+	must(t, err)
+	front, err := client.Store(t.Context(), store)
+	must(t, err)
+	must(t, front.Close())
 }
