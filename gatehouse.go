@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/internal/expiring"
 	"github.com/gatehouse-auth/gatehouse/internal/hashing"
@@ -135,6 +137,7 @@ type Gatehouse struct {
 	settingKeys [][]byte   // for the MACs of secrets in NoteSettings, the current one first
 	keys        atomic.Pointer[keyring]
 	keysRead    atomic.Int64 // when, in Unix milliseconds
+	reloading   singleflight.Group
 
 	verified  *cache.Cache[[sha256.Size]byte, *claims] // by digest of the access token
 	sessions  *cache.Cache[string, read[Session]]

@@ -138,6 +138,40 @@ func TestRotateKeysElsewhere(t *testing.T) {
 	})
 }
 
+// Nor are those refused who come while it looks: the token is good, and to be told
+// that it is not is to be logged out.
+func TestRotateKeysElsewhereAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, secret := memory.New(), gatehouse.NewSecret([]byte(strings.Repeat("s", 32)))
+		here := gatehousetest.New(t, gatehouse.Config{Store: store, Secret: secret})
+		there := gatehousetest.New(t, gatehouse.Config{Store: slowSettings{store}, Secret: secret})
+		here.Register(ann)
+		for range 5 {
+			must(here.RotateKeys(t.Context()))(t)
+		}
+		l := here.Login(ann)
+		time.Sleep(time.Second)
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				if _, err := there.Authenticate(t.Context(), l.AccessToken); err != nil {
+					t.Errorf("%d ms later: %v", i*10, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// slowSettings takes a tenth of a second to read a setting.
+type slowSettings struct{ gatehouse.Store }
+
+func (s slowSettings) Setting(ctx context.Context, name string) (*gatehouse.Setting, error) {
+	time.Sleep(100 * time.Millisecond)
+	return s.Store.Setting(ctx, name)
+}
+
 // An unknown key makes nobody read the store more than once a second.
 func TestUnknownKeysAreCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

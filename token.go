@@ -101,13 +101,16 @@ func (g *Gatehouse) verify(ctx context.Context, token string) (*claims, error) {
 var errUnknownKey = errors.New("unknown key")
 
 func (g *Gatehouse) parse(ctx context.Context, token string) (*claims, error) {
-	c, err := g.parseWith(g.keys.Load(), token)
-	if errors.Is(err, errUnknownKey) && g.mayReloadKeys() {
+	keys := g.keys.Load()
+	c, err := g.parseWith(keys, token)
+	if errors.Is(err, errUnknownKey) {
 		// Another process may have rotated the keys since we read them.
-		if err := g.loadKeys(ctx); err != nil {
+		if err := g.reloadKeys(ctx); err != nil {
 			return nil, err
 		}
-		c, err = g.parseWith(g.keys.Load(), token)
+		if newer := g.keys.Load(); newer != keys {
+			c, err = g.parseWith(newer, token)
+		}
 	}
 	if err != nil {
 		clientOf(ctx).Trace.Note("access token", "refused: %s", g.tokenFault(token, err))
@@ -130,6 +133,18 @@ func (g *Gatehouse) tokenFault(token string, err error) string {
 		text += ", and expires at " + c.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return text
+}
+
+// reloadKeys reads the keys, if they have not been read for a second. Who comes
+// meanwhile waits for that, and gets what came of it.
+func (g *Gatehouse) reloadKeys(ctx context.Context) error {
+	_, err, _ := g.reloading.Do("", func() (any, error) {
+		if !g.mayReloadKeys() {
+			return nil, nil
+		}
+		return nil, g.loadKeys(context.WithoutCancel(ctx)) // it is for the others, too
+	})
+	return err
 }
 
 // mayReloadKeys lets unknown keys make us read the store once a second at most:
