@@ -9,10 +9,9 @@ import "context"
 type Mover interface {
 	// Walk hands every record there is to f, up to some hundreds at a time, events
 	// last and otherwise in no particular order, until f answers with an error, which
-	// Walk returns. What
-	// is changed meanwhile is handed over as it was before or after, once; what is
-	// added or deleted meanwhile may be handed over or not. f may keep what it
-	// gets, and must not use the store.
+	// Walk returns. What is changed meanwhile is handed over as it was before or after,
+	// once; what is added or deleted meanwhile may be handed over or not. f may keep
+	// what it gets, and must not use the store.
 	Walk(ctx context.Context, f func(*Records) error) error
 
 	// Load adds records as they are, Version included, in as few steps as the

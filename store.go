@@ -37,8 +37,8 @@ var (
 //
 // Save methods compare and swap: they replace the record if its stored Version
 // is that of the argument, count the argument's Version up (by one, but for what
-// [Settler] says), and answer ErrStale otherwise, also when the record is gone. Create methods set the
-// Version of the argument to 1.
+// [Settler] says), and answer ErrStale otherwise, also when the record is gone.
+// Create methods set the Version of the argument to 1.
 //
 // Times are UTC in whole milliseconds; the zero time stands for "never" and is
 // kept as such. A done or expired ctx ends a method with an error for which

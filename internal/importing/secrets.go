@@ -2,11 +2,13 @@ package importing
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
 	"unicode"
 
+	json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -21,17 +23,18 @@ const (
 )
 
 // secretParts make a word that holds one of them the name of a secret.
-var secretParts = []string{"password", "passwd", "passphrase", "token", "apikey", "privatekey", "accesskey", "bcrypt", "argon2", "otpauth"}
+var secretParts = []string{"password", "passwd", "passphrase", "passcode", "token", "apikey", "privatekey", "accesskey", "bcrypt", "argon2", "otpauth"}
 
 // secretWords do so anywhere in a name; lastWords at its end.
 var (
 	secretWords = []string{"pwd", "hashed", "otp", "totp", "hotp", "jwt"}
-	lastWords   = []string{"pass", "hash", "hashes", "salt", "salts", "pin", "credential", "credentials"}
+	lastWords   = []string{"pass", "salt", "salts", "pin", "credential", "credentials"}
 )
 
-// secretPairs do so one after the other, in the singular or plural.
+// secretPairs do so one after the other, also as one word, in the singular or plural.
 var secretPairs = []struct{ first, second []string }{
-	{[]string{"api", "private", "access", "signing", "encryption", "recovery", "backup"}, []string{"key"}},
+	{[]string{"api", "private", "access", "signing", "encryption", "recovery", "backup", "session", "mfa"}, []string{"key"}},
+	{[]string{"session"}, []string{"id"}},
 	{
 		[]string{"backup", "recovery", "reset", "verification", "verify", "confirmation", "confirm", "activation", "login", "sms", "mfa", "security", "magic"},
 		[]string{"code", "link", "answer"},
@@ -53,8 +56,14 @@ func isSecret(name string, v jsontext.Value) bool {
 	if !namesSecret(all) || v.Kind() == 't' || v.Kind() == 'f' || v.Kind() == 'n' {
 		return false
 	}
-	isNumber := v.Kind() == '0' || v.Kind() == '{' && (bytes.Contains(v, []byte(`"$number`)) && text(v) != "")
-	return !isNumber || slices.ContainsFunc(all, func(w string) bool { return slices.Contains(typedWords, w) })
+	return !isNumber(v) || slices.ContainsFunc(all, func(w string) bool { return slices.Contains(typedWords, w) })
+}
+
+// isNumber reports whether a value is a number, also as Extended JSON has it.
+func isNumber(v jsontext.Value) bool {
+	var typed fields
+	return v.Kind() == '0' || v.Kind() == '{' && json.Unmarshal(v, &typed) == nil && len(typed) == 1 &&
+		typed.hasAny("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 }
 
 func namesSecret(all []string) bool {
@@ -65,21 +74,32 @@ func namesSecret(all []string) bool {
 	switch {
 	case slices.Contains(aboutWords, last):
 		return false
-	case slices.Contains(lastWords, last), len(all) == 1 && (last == "session" || last == "sessions"):
+	case slices.Contains(lastWords, last), strings.HasSuffix(last, "hash"), strings.HasSuffix(last, "hashes"), len(all) == 1 && (last == "session" || last == "sessions"):
 		return true
 	}
 	for i, w := range all {
-		if slices.Contains(secretWords, w) || strings.HasSuffix(w, "secret") || strings.HasSuffix(w, "secrets") {
+		if slices.Contains(secretWords, w) || strings.Contains(w, "secret") && !strings.HasPrefix(w, "secretar") {
 			return true
 		}
 		if slices.ContainsFunc(secretParts, func(part string) bool { return strings.Contains(w, part) }) {
 			return true
 		}
-		if i == 0 {
-			continue
+		before := ""
+		if i > 0 {
+			before = all[i-1]
 		}
-		for _, p := range secretPairs {
-			if slices.Contains(p.first, all[i-1]) && slices.Contains(p.second, strings.TrimSuffix(w, "s")) {
+		if isPair(before, strings.TrimSuffix(w, "s")) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPair reports whether the two words, or the second alone, are one of secretPairs.
+func isPair(before, w string) bool {
+	for _, p := range secretPairs {
+		for _, second := range p.second {
+			if first, ok := strings.CutSuffix(w, second); ok && slices.Contains(p.first, cmp.Or(first, before)) {
 				return true
 			}
 		}

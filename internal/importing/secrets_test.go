@@ -18,6 +18,7 @@ func TestSecretNames(t *testing.T) {
 		"confirmation_token", "remember_token", "email_change_token_new", "tokenKey", "refreshTokens", "accesstoken", "id_token", "jwt",
 		"apiKey", "api_key", "APIKey", "apikey", "privateKey", "clientSecret", "clientsecret", "OTPSecret", "otp", "totp", "twoFactorSecret",
 		"backupCodes", "recovery_codes", "two_factor_recovery_codes", "resetCode", "verification_code", "securityAnswer", "sessions", "credentials", "pin",
+		"backupcodes", "verificationcode", "passhash", "passcode", "secretkey", "secretQuestion", "sessionId", "session_key", "mfaKey",
 	} {
 		if !isSecret(name, jsontext.Value(`"x"`)) {
 			t.Errorf("%s is kept", name)
@@ -27,6 +28,7 @@ func TestSecretNames(t *testing.T) {
 		"name", "plan", "postalCode", "inviteCode", "passenger", "compass", "secretary", "keyboard", "publicKey", "hashtag", "company_pinned", "salutation",
 		"passwordChangedAt", "password_updated_at", "resetPasswordExpire", "resetTokenExpires", "token_expiry", "tokenVersion", "session_count",
 		"passwordPolicy", "confirmation_sent_at", "recovery_sent_at", "sign_in_count", "mfaMethod", "status_code",
+		"pincode", "sessionCount", "mashed", "codes", "secretariat",
 	} {
 		if isSecret(name, jsontext.Value(`"x"`)) {
 			t.Errorf("%s is left out", name)
@@ -35,7 +37,7 @@ func TestSecretNames(t *testing.T) {
 	// A truth value lets nobody in, and a number only where people type one.
 	for value, want := range map[string]bool{
 		`{"hasPassword":true}`: false, `{"totp":false}`: false, `{"tokens":50}`: false, `{"tokens":{"$numberInt":"50"}}`: false, `{"hash":null}`: false,
-		`{"otp":123456}`: true, `{"pin":{"$numberInt":"1234"}}`: true, `{"tokens":["a"]}`: true, `{"password":{"bcrypt":"x"}}`: true,
+		`{"token":{"$numberInt":"1","old":"x"}}`: true, `{"otp":123456}`: true, `{"pin":{"$numberInt":"1234"}}`: true, `{"tokens":["a"]}`: true, `{"password":{"bcrypt":"x"}}`: true,
 	} {
 		var f fields
 		if err := json.Unmarshal([]byte(value), &f); err != nil {
