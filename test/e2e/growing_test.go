@@ -66,4 +66,18 @@ func TestGrowing(t *testing.T) {
 	s = startWith(t, data, env("GATEHOUSE_DATABASE="+documents, "GATEHOUSE_REDIS="+r.URL()), cheap...)
 	check("MongoDB's stand-in behind the same Redis", s)
 	s.stop()
+
+	// Out of that Redis, and into another one.
+	file, last := filepath.Join(t.TempDir(), "all.ndjson"), "sqlite:"+filepath.Join(t.TempDir(), "last.db")
+	for _, c := range []struct{ settings, args []string }{
+		{[]string{"GATEHOUSE_DATABASE=" + documents, "GATEHOUSE_REDIS=" + r.URL()}, []string{"export", file}},
+		{[]string{"GATEHOUSE_DATABASE=" + last}, []string{"restore", file, "--as-is"}},
+	} {
+		if out, code := call(t, env(c.settings...), "", c.args...); code != 0 {
+			t.Fatalf("%v: exit status %d\n%s", c.args, code, out)
+		}
+	}
+	s = startWith(t, data, env("GATEHOUSE_DATABASE="+last, "GATEHOUSE_REDIS="+service.Redis(t).URL()), cheap...)
+	check("SQLite behind another Redis", s)
+	s.stop()
 }
